@@ -1,0 +1,151 @@
+"""The one place that reads the environment: a frozen, validated Settings."""
+
+import os
+import socket
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import ConfigurationError
+
+#: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
+BROKER_SCHEMES = ("amqp", "amqps", "embedded")
+#: SQLAlchemy dialects that have a loader.
+DATABASE_SCHEMES = ("postgresql", "sqlite")
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; each is read from the environment variable of its alias."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    broker_url: SecretStr = Field(
+        SecretStr("embedded://"), alias="BROKER_URL", description="amqp://… for RabbitMQ; empty: embedded"
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""), alias="DATABASE_URL", description="postgresql://…; empty: SQLite in the state folder"
+    )
+    state_dir: Path = Field(
+        Path("var"), alias="SLUICE_STATE_DIR", description="checkpoint, embedded broker and embedded database"
+    )
+    host: str = Field(
+        default_factory=socket.gethostname, alias="SLUICE_HOST", description="name of this machine in sources"
+    )
+    log_format: str = Field(
+        "auto", alias="SLUICE_LOG_FORMAT", description="format of the lines, or auto to recognise it"
+    )
+    batch_count: int = Field(
+        5000, alias="SLUICE_BATCH_COUNT", ge=1, le=100_000, description="most lines in a batch"
+    )
+    batch_byte_size: int = Field(
+        1 << 20, alias="SLUICE_BATCH_BYTE_SIZE", ge=1024, le=16 << 20, description="most bytes in a batch"
+    )
+    batch_period_seconds: float = Field(
+        0.05,
+        alias="SLUICE_BATCH_PERIOD_SECONDS",
+        ge=0,
+        le=60,
+        description="longest wait of a line for its batch",
+    )
+    max_line_bytes: int = Field(
+        1 << 20,
+        alias="SLUICE_MAX_LINE_BYTES",
+        ge=1024,
+        le=16 << 20,
+        description="a longer line is kept in parts",
+    )
+    sweep_seconds: float = Field(
+        1.0, alias="SLUICE_SWEEP_SECONDS", gt=0, le=3600, description="time between two looks at every file"
+    )
+    watch_events: bool = Field(
+        True, alias="SLUICE_WATCH_EVENTS", description="0: no file system events, the sweep alone (NFS)"
+    )
+    follow_links: bool = Field(
+        False, alias="SLUICE_FOLLOW_LINKS", description="1: follow symbolic links to log files"
+    )
+    lake_concurrency: int = Field(
+        1,
+        alias="SLUICE_LAKE_CONCURRENCY",
+        ge=1,
+        le=256,
+        description="children of the lake pool that `run` starts",
+    )
+    clean_concurrency: int = Field(
+        1,
+        alias="SLUICE_CLEAN_CONCURRENCY",
+        ge=1,
+        le=256,
+        description="children of the clean pool that `run` starts",
+    )
+    audit_seconds: float = Field(
+        300.0, alias="SLUICE_AUDIT_SECONDS", ge=1, description="time between two audits with repair by beat"
+    )
+    log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def from_environment(cls, **overrides: Any) -> Self:
+        """Read and check the environment.
+
+        Raises:
+            ConfigurationError: names the variable, what is wrong with it and the value's kind that fits.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "environment"
+            raise ConfigurationError(f"{name}: {first['msg']}") from None
+
+    @field_validator("broker_url", mode="after")
+    @classmethod
+    def _supported_broker(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value() or "embedded://"
+        if url.partition("://")[0] not in BROKER_SCHEMES:
+            raise ValueError(f"unsupported broker; use one of {', '.join(s + '://' for s in BROKER_SCHEMES)}")
+        return SecretStr(url)
+
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _supported_database(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        scheme = url.partition("://")[0].partition("+")[0]
+        if url and scheme not in DATABASE_SCHEMES:
+            raise ValueError(
+                f"unsupported database; use one of {', '.join(s + '://' for s in DATABASE_SCHEMES)}"
+            )
+        return value
+
+    @field_validator("log_level", mode="after")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("use DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @field_validator("state_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
+
+    @property
+    def embedded_broker(self) -> bool:
+        """True when messages travel through files in the state folder and not through RabbitMQ."""
+        return self.broker_url.get_secret_value().startswith("embedded:")
+
+    @property
+    def broker_dir(self) -> Path:
+        """Folder of the embedded broker."""
+        return self.state_dir / "broker"
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        """The database URL for SQLAlchemy, secret included: never print it."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'sluice.db'}"
+
+    @property
+    def embedded_database(self) -> bool:
+        """True when the database is SQLite."""
+        return self.sqlalchemy_url.startswith("sqlite")

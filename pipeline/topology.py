@@ -1,0 +1,105 @@
+"""The map of the system: one exchange, one routing key, two data queues and their dead-letter queues.
+
+    watcher ──▶ exchange "logs" (direct, durable)
+                     │ routing key "logs"
+         ┌───────────┴────────────┐
+    queue-data-lake          queue-data-clean           queue-maintenance ◀── beat
+         │ rejected               │ rejected                 │ rejected
+    queue-data-lake.dead     queue-data-clean.dead      queue-maintenance.dead
+
+Everything that needs a queue takes it from here; no other module spells a name.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from pipeline.errors import BrokerUnavailable, ConfigurationError
+
+#: The one routing key; both data queues are bound with it.
+ROUTING_KEY = "logs"
+#: The name in the task header of a published batch; each pool turns it into the task of its stage.
+BATCH_TASK = "logs.batch"
+#: Redeliveries of one message before the broker dead-letters it: a batch that kills its worker stops here.
+DELIVERY_LIMIT = 20
+
+LOGS = Exchange("logs", type="direct", durable=True)
+
+
+class Stage(StrEnum):
+    """What one data queue feeds."""
+
+    LAKE = "lake"
+    CLEAN = "clean"
+
+    @property
+    def queue_name(self) -> str:
+        """Name of the queue that feeds this stage."""
+        return f"queue-data-{self.value}"
+
+
+#: What beat schedules; every lake pool consumes it beside its data queue.
+MAINTENANCE = "queue-maintenance"
+
+
+def dead_name(queue_name: str) -> str:
+    """Return the name of a queue's dead-letter queue."""
+    return f"{queue_name}.dead"
+
+
+def live_arguments(queue_name: str) -> dict[str, Any]:
+    """Return RabbitMQ's arguments for a queue that must neither lose a message nor circle it for ever.
+
+    Dead-lettering goes through the default exchange straight to the queue's own dead-letter queue, at
+    least once, which RabbitMQ grants to quorum queues with `reject-publish` only
+    (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering).
+    """
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead_name(queue_name),
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+def _data_queue(stage: Stage) -> Queue:
+    name = stage.queue_name
+    return Queue(name, LOGS, routing_key=ROUTING_KEY, queue_arguments=live_arguments(name))
+
+
+def _own_queue(name: str, arguments: dict[str, Any]) -> Queue:
+    # No exchange: such a queue is reached by its name through the default exchange.
+    return Queue(name, routing_key=name, queue_arguments=arguments)
+
+
+DATA_QUEUES = {stage: _data_queue(stage) for stage in Stage}
+MAINTENANCE_QUEUE = _own_queue(MAINTENANCE, live_arguments(MAINTENANCE))
+LIVE_QUEUES = (*DATA_QUEUES.values(), MAINTENANCE_QUEUE)
+DEAD_QUEUES = tuple(_own_queue(dead_name(queue.name), {"x-queue-type": "quorum"}) for queue in LIVE_QUEUES)
+
+
+def declare(connection: Connection) -> None:
+    """Declare the exchange, every queue and both bindings; a second call changes nothing.
+
+    The broker answers each step, so a return without an error means that both bindings are there.
+
+    Raises:
+        ConfigurationError: a queue or the exchange exists with other properties, or permission is missing.
+        BrokerUnavailable: the broker does not answer.
+    """
+    try:
+        with connection.channel() as channel:
+            LOGS(channel).declare()
+            for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
+                queue(channel).declare()
+    except connection.channel_errors as error:
+        raise ConfigurationError(
+            f"BROKER_URL: the broker refuses the exchange or a queue: {error}. "
+            "Delete what stands there with other properties, or grant the permission."
+        ) from error
+    except (*connection.connection_errors, OperationalError, OSError) as error:
+        raise BrokerUnavailable(f"the broker does not answer: {error}") from error

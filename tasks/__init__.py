@@ -1,0 +1,1 @@
+"""The Celery tasks; `celery -A tasks` finds the app in tasks/celery.py."""
