@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     log_format: str = Field(
         "auto", alias="SLUICE_LOG_FORMAT", description="format of the lines, or auto to recognise it"
     )
+    paths: str = Field(
+        "",
+        alias="SLUICE_PATHS",
+        description="what `run` and `watch` take when no path is named; `:` separates",
+    )
     batch_count: int = Field(
         5000, alias="SLUICE_BATCH_COUNT", ge=1, le=100_000, description="most lines in a batch"
     )

@@ -1,0 +1,48 @@
+"""What the commands have in common: options, settings, the paths to watch."""
+
+import glob
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
+
+_Function = Callable[..., Any]
+
+
+def common(function: _Function) -> _Function:
+    """Add `--json` (passed on as `as_json`) and `--debug` to a command."""
+    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+    )
+    return as_json(debug(function))
+
+
+def settings() -> Settings:
+    """Return the settings of the environment.
+
+    Raises:
+        ConfigurationError: a variable does not fit.
+    """
+    return Settings.from_environment()
+
+
+def patterns(paths: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Return what to watch: the paths of the command line, or those of SLUICE_PATHS.
+
+    Raises:
+        ConfigurationError: neither names one.
+    """
+    chosen = tuple(paths) or tuple(filter(None, settings.paths.split(":")))
+    if not chosen:
+        raise ConfigurationError("no path to watch: name files, folders or globs, or set SLUICE_PATHS")
+    return chosen
+
+
+def present(pattern: str) -> bool:
+    """Return whether a pattern names something that exists now."""
+    return Path(pattern).exists() or bool(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute too
