@@ -1,0 +1,75 @@
+"""Celery's settings, each with its reason; names, queues and addresses come from pipeline/."""
+
+from pipeline.publish import broker_options
+from pipeline.settings import Settings
+from pipeline.topology import LIVE_QUEUES, MAINTENANCE
+
+_settings = Settings.from_environment()
+
+# --- Broker -------------------------------------------------------------------------------------------------
+broker_url = _settings.broker_url.get_secret_value()
+# Confirms, so that a retry that Celery publishes is in its queue before the old message is acknowledged.
+broker_transport_options = broker_options(_settings)
+broker_heartbeat = 30
+# A broker that is away comes back: connect again without end, at start and later.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+# A closed channel (an expired acknowledgement, a deleted queue) is opened anew instead of ending the worker.
+broker_channel_error_retry = True
+
+# --- Queues -------------------------------------------------------------------------------------------------
+task_queues = LIVE_QUEUES
+# What beat sends has its own queue; a misspelt name must not become a queue.
+task_default_queue = MAINTENANCE
+task_default_exchange = ""
+task_default_routing_key = MAINTENANCE
+task_create_missing_queues = False
+
+# --- Messages -----------------------------------------------------------------------------------------------
+# Never pickle: a message must not be able to run code.
+task_serializer = "msgpack"
+accept_content = ["msgpack", "json"]
+event_serializer = "json"
+# Results are rows. A result backend would also let Celery acknowledge a lost task whose id it finds there.
+task_ignore_result = True
+
+# --- Acknowledgement ----------------------------------------------------------------------------------------
+# After the commit, never before; a child that dies gives its batch back.
+task_acks_late = True
+task_reject_on_worker_lost = True
+# A failed task is rejected, so that the broker keeps it as a dead letter; by default it would be forgotten.
+task_acks_on_failure_or_timeout = False
+# One batch in the child and one waiting beside it, for each child.
+worker_prefetch_multiplier = 2
+# Seconds: far above the longest honest batch, far below RabbitMQ's 30 minutes for an acknowledgement.
+task_soft_time_limit = 300
+task_time_limit = 360
+
+# --- Worker -------------------------------------------------------------------------------------------------
+# Without Celery's 28 delay queues, and with undecodable messages dead-lettered: see the class.
+worker_consumer = "tasks.consumer:Consumer"
+# Let a batch end before the worker does; the rest goes back to its queue.
+worker_soft_shutdown_timeout = 30.0
+worker_enable_soft_shutdown_on_idle = True
+# On a lost connection the batch in hand is delivered again anyway: stop it, the ledger makes that harmless.
+worker_cancel_long_running_tasks_on_connection_loss = True
+# KiB: a child that grew beyond this is replaced after its batch.
+worker_max_memory_per_child = 400_000
+# Events feed Flower. In embedded mode nobody reads them, and they would pile up as files.
+worker_send_task_events = not _settings.embedded_broker
+task_send_sent_event = False
+worker_enable_remote_control = not _settings.embedded_broker
+worker_hijack_root_logger = True
+worker_redirect_stdouts = False
+
+# --- Beat ---------------------------------------------------------------------------------------------------
+timezone = "UTC"
+beat_schedule_filename = str(_settings.state_dir / "beat-schedule")
+beat_schedule = {
+    "audit and repair": {
+        "task": "audit.repair",
+        "schedule": _settings.audit_seconds,
+        # A message that waited until the next one is due has nothing to add.
+        "options": {"expires": _settings.audit_seconds},
+    },
+}

@@ -1,0 +1,10 @@
+"""Flower's settings, read by `celery -A tasks flower`: closed to others unless a password is set."""
+
+from tornado.options import options
+
+from tasks.dashboard import guarded_address
+
+address = guarded_address(options)
+# Flower shows; what changes the system is a command of its own.
+read_only = True
+tasks_columns = "name,uuid,state,args,result,received,started,runtime,worker,retries"

@@ -1,0 +1,136 @@
+"""Publish a batch once, and wait for the broker's confirm."""
+
+import logging
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from kombu import Connection, Producer
+
+from pipeline import embedded, topology
+from pipeline.batch import Batch
+from pipeline.errors import BrokerUnavailable, ConfigurationError
+from pipeline.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds to wait for a confirm before the connection is given up; the batch is then published again.
+CONFIRM_SECONDS = 15.0
+#: Seconds to wait for a connection.
+CONNECT_SECONDS = 5.0
+
+
+def broker_options(settings: Settings) -> dict[str, Any]:
+    """Return kombu's transport options: confirms on RabbitMQ, the folder in embedded mode."""
+    if settings.embedded_broker:
+        return embedded.transport_options(settings.broker_dir)
+    return {"confirm_publish": True, "confirm_timeout": CONFIRM_SECONDS}
+
+
+def connect(settings: Settings) -> Connection:
+    """Return a connection that is not opened yet.
+
+    Heartbeats are off: each publish waits for its confirm with a deadline of its own, and a heartbeat frame
+    would start that wait anew (py-amqp counts the time-out from the last frame of any kind).
+    """
+    url = settings.broker_url.get_secret_value()
+    options = broker_options(settings)
+    return Connection(url, connect_timeout=CONNECT_SECONDS, heartbeat=0, transport_options=options)
+
+
+def _headers(batch: Batch, task: str) -> dict[str, Any]:
+    # Celery's message protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
+    return {
+        "lang": "py",
+        "task": task,
+        "id": batch.id,
+        "root_id": batch.id,
+        "parent_id": None,
+        "group": None,
+        "argsrepr": repr(batch),
+        "kwargsrepr": "{}",
+        "origin": f"watcher@{batch.source.host}",
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "timelimit": [None, None],
+        "ignore_result": True,
+    }
+
+
+class Publisher:
+    """Publishes batches over one connection; not for use by two threads at once.
+
+    A batch whose `publish` returned is held by the broker in both queues, or in the one queue named. After an
+    error the connection is dropped, because a late confirm on it could be taken for the next batch's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+
+    def __enter__(self) -> Self:
+        """Return the publisher; it connects at the first publish."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; the next publish makes a new one."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):  # whatever a dying connection says, it is gone
+                connection.collect()
+
+    def publish(self, batch: Batch, stage: topology.Stage | None = None) -> None:
+        """Publish to both queues through the exchange, or to one stage's queue alone (a repair).
+
+        Raises:
+            BrokerUnavailable: no confirm; the batch may or may not be in the queues, publish it again.
+            ConfigurationError: the broker refuses the topology or the credentials.
+        """
+        try:
+            self._publish(batch, stage)
+        except (BrokerUnavailable, ConfigurationError):
+            self.close()
+            raise
+        except Exception as error:  # py-amqp, kombu and sockets share no base class
+            self.close()
+            raise BrokerUnavailable(f"{batch!r} was not confirmed: {error}") from error
+
+    def _publish(self, batch: Batch, stage: topology.Stage | None) -> None:
+        producer = self._ready()
+        exchange = "" if stage else topology.LOGS.name
+        producer.publish(
+            ((batch.encode(),), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}),
+            exchange=exchange,
+            routing_key=stage.queue_name if stage else topology.ROUTING_KEY,
+            serializer="msgpack",
+            headers=_headers(batch, topology.BATCH_TASK),
+            correlation_id=batch.id,
+            delivery_mode="persistent",
+            mandatory=True,
+            confirm_timeout=CONFIRM_SECONDS,
+        )
+
+    def _ready(self) -> Producer:
+        if self._producer is None:
+            self._connection = connect(self._settings)
+            topology.declare(self._connection)
+            self._producer = Producer(self._connection.channel())
+        return self._producer
+
+
+def check(settings: Settings) -> None:
+    """Connect, and declare the topology.
+
+    Raises:
+        BrokerUnavailable, ConfigurationError: as `topology.declare`.
+    """
+    with connect(settings) as connection:
+        topology.declare(connection)
