@@ -1,0 +1,32 @@
+"""The formats that grew from the common log format of NCSA httpd: `common`, `combined` and `proxy`."""
+
+from pipeline.formats.base import Format, Group
+from pipeline.formats.fields import client, common_time, identity, result, text
+from pipeline.formats.request import REQUEST_COLUMNS, request
+
+HEAD = r"(?P<client>{word}) (?P<identity>{word} {user}) \[(?P<time>{time})\] "
+RESULT = r"(?P<result>(?:\d\d\d|-) (?:\d+|-))"
+# What repeats together is one group: one look into one memo for several columns.
+HEAD_GROUPS = (
+    Group("client", ("ip", "client_host"), client),
+    Group("identity", ("session", "user_name"), identity),
+    Group("time", ("timestamp", "utc_offset_minutes"), common_time),
+    Group("request", REQUEST_COLUMNS, request),
+    Group("result", ("status", "size_bytes"), result),
+)
+
+#: `client identity user [time] "request" status size`: Apache's `%h %l %u %t "%r" %>s %b`. The second field,
+#: which servers that do not ask RFC 1413 leave empty or use for an identifier, goes to `session`.
+COMMON = Format("common", 1, HEAD + r'"(?P<request>{quoted})" ' + RESULT, HEAD_GROUPS)
+
+#: `common` with the quoted referer and user agent: the default of nginx.
+COMBINED = Format(
+    "combined",
+    1,
+    COMMON.pattern + r' "(?P<referer>{quoted})" "(?P<user_agent>{quoted})"',
+    (*HEAD_GROUPS, Group("referer", ("referer",), text), Group("user_agent", ("user_agent",), text)),
+)
+
+#: `client session user [time] "request" status size -`, of a proxy that does not escape: the request, whose
+#: URL may hold raw quotes, ends at the last quote that status, size and the dash follow.
+PROXY = Format("proxy", 1, HEAD + r'"(?P<request>{greedy})" ' + RESULT + " -", HEAD_GROUPS)

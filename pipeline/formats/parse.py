@@ -1,0 +1,145 @@
+"""From a block of lines to columns of encoded values, without a step of bytecode for each line."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate, compress, count
+from operator import itemgetter, not_
+from typing import Generic, TypeVar, cast
+
+from pipeline.errors import RejectedLine
+from pipeline.formats.base import Format
+from pipeline.formats.memo import Encode, Memo
+
+T = TypeVar("T")
+#: One line's fields, and last the whole line where they did not fit.
+Match = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that does not parse.
+
+    Attributes:
+        start: byte offset of the line in its block.
+        line: its bytes without the newline.
+        reason: for people.
+        position: byte in the line where parsing stopped, where that is known.
+    """
+
+    start: int
+    line: bytes
+    reason: str
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBlock(Generic[T]):
+    """The lines of a block, by column and in the order of the file.
+
+    Attributes:
+        starts: byte offset in the block of each accepted line.
+        groups: for each group of the format, its encoded values, one for each accepted line.
+        rejected: the other lines.
+    """
+
+    starts: list[int]
+    groups: list[list[T]]
+    rejected: list[Rejected]
+
+    @property
+    def line_count(self) -> int:
+        """Lines of the block, accepted and rejected; a last one without its newline counts."""
+        return len(self.starts) + len(self.rejected)
+
+
+class BlockParser(Generic[T]):
+    """Parses blocks of one format; it keeps what it has converted, so use one for many blocks.
+
+    Lines go through one `findall` over the block, and each column through its memo. What does not fit the
+    quick reading of the pattern goes through the exact one, line by line, through the same memos.
+    """
+
+    def __init__(self, format_: Format, encode: Encode[T]) -> None:
+        self.format = format_
+        self._quick = format_.block_pattern("quick")
+        self._strict = format_.block_pattern("strict")
+        self._memos: list[Memo[T]] = [Memo(group, encode) for group in format_.groups]
+
+    def parse(self, block: bytes) -> ParsedBlock[T]:
+        """Return the lines of a block, whatever bytes it holds."""
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            del lines[-1]
+        starts = list(accumulate(map((1).__add__, map(len, lines)), initial=0))
+        del starts[-1]
+        matches = self._find(block, len(lines))
+        fits = list(map(not_, map(itemgetter(-1), matches)))
+        columns = self._columns(matches if all(fits) else compress(matches, fits))
+        if any(memo.refused for memo in self._memos):
+            columns = self._without_refused(columns, fits)
+        quick = ParsedBlock(starts, cast("list[list[T]]", columns), [])
+        return quick if all(fits) else self._with_odd(quick, lines, fits)
+
+    def _find(self, block: bytes, line_count: int) -> list[Match]:
+        if not block.endswith(b"\n"):
+            block += b"\n" * bool(block)
+        matches: list[Match] = self._quick.findall(block)
+        if len(matches) != line_count:  # one of them ran across a newline
+            matches = self._strict.findall(block)
+        assert len(matches) == line_count, "there is one match for each line"
+        return matches
+
+    def _columns(self, matches: Iterable[Match]) -> list[list[T | None]]:
+        fields = zip(*matches, strict=True)
+        columns = [
+            list(map(memo.__getitem__, column)) for memo, column in zip(self._memos, fields, strict=False)
+        ]
+        return columns or [[] for _ in self._memos]
+
+    def _without_refused(self, columns: list[list[T | None]], fits: list[bool]) -> list[list[T | None]]:
+        # Drops each line of which a field did not convert, and marks it in `fits` for the exact path.
+        refused = {row for column in columns for row, value in enumerate(column) if value is None}
+        for row, index in enumerate(list(compress(count(), fits))):
+            fits[index] = row not in refused
+        for memo in self._memos:
+            memo.refused.clear()
+        kept = [row not in refused for row in range(len(columns[0]))]
+        return [list(compress(column, kept)) for column in columns]
+
+    def _with_odd(self, quick: ParsedBlock[T], lines: list[bytes], fits: list[bool]) -> ParsedBlock[T]:
+        rows: list[tuple[int, list[T]]] = []
+        rejected: list[Rejected] = []
+        for index in compress(count(), map(not_, fits)):
+            try:
+                rows.append((index - len(rejected), self._parse_line(lines[index])))
+                fits[index] = True
+            except RejectedLine as error:
+                rejected.append(Rejected(quick.starts[index], lines[index], error.reason, error.position))
+        positions = [position for position, _ in rows]
+        added = zip(*(values for _, values in rows), strict=True) if rows else [()] * len(quick.groups)
+        groups = [
+            list(_weave(column, positions, values))
+            for column, values in zip(quick.groups, added, strict=True)
+        ]
+        return ParsedBlock(list(compress(quick.starts, fits)), groups, rejected)
+
+    def _parse_line(self, line: bytes) -> list[T]:
+        match = self.format.exact.fullmatch(line)
+        if match is None:
+            raise self.format.explain(line)
+        values: list[T] = []
+        for number, memo in enumerate(self._memos, start=1):
+            try:
+                values.append(memo.convert(match[number]))
+            except RejectedLine as error:
+                raise RejectedLine(error.reason, match.start(number)) from None
+        return values
+
+
+def _weave(column: list[T], positions: list[int], values: Iterable[T]) -> list[T]:
+    """Return the column with each of the values at its position in the result; positions rise."""
+    woven: list[T] = []
+    for number, (position, value) in enumerate(zip(positions, values, strict=True)):
+        woven += column[len(woven) - number : position - number]
+        woven.append(value)
+    return woven + column[len(woven) - len(positions) :]
