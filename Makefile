@@ -1,0 +1,57 @@
+# Everything a person or a machine starts: `make run` for a first look, `make test lint types` before a commit.
+# Set-up happens by itself, in .venv, and only when the requirements change.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SAMPLE := var/sample.log
+# LOG is one path; without it a generated sample is streamed.
+LOG ?=
+ARGS ?=
+# One more option for pytest, as in `make test PYTEST="-k ledger -x"`.
+PYTEST ?=
+
+.PHONY: help run test lint types faults soak bench lock clean
+
+help: ## say what the targets are
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(VENV)/run.stamp $(if $(LOG),,$(SAMPLE)) ## stream LOG=path (or a sample) through both queues into both tables; ARGS=--json
+	@$(PYTHON) -m pipeline run --once '$(or $(LOG),$(SAMPLE))' $(ARGS)
+
+test: $(VENV)/dev.stamp ## the whole suite but faults and soak; REQUIRE_SERVICES=1 makes a missing service a failure
+	@$(PYTHON) -m pytest -m 'not faults and not soak' $(PYTEST)
+
+lint: $(VENV)/dev.stamp ## ruff: rules and format
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+types: $(VENV)/dev.stamp ## mypy, strict
+	@$(VENV)/bin/mypy
+
+faults: $(VENV)/dev.stamp ## kill, stop and starve everything, the short form (minutes)
+	@$(PYTHON) -m pytest -m faults --timeout=900 $(PYTEST)
+
+soak: $(VENV)/dev.stamp ## the same in its long form (hours)
+	@$(PYTHON) -m pytest -m soak --timeout=0 $(PYTEST)
+
+bench: $(VENV)/run.stamp ## measure this machine; ARGS="throughput --json"
+	@$(PYTHON) -m pipeline bench $(ARGS)
+
+lock: $(VENV)/dev.stamp ## write the versions in .venv to constraints.txt
+	@sh .ci/lock $(PYTHON) > constraints.new && mv constraints.new constraints.txt
+
+clean: ## remove .venv and caches; what was stored in var/ stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	@find pipeline tasks db tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/run.stamp: requirements.txt constraints.txt .ci/venv
+	@sh .ci/venv $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@sh .ci/venv $(VENV) requirements-dev.txt
+	@touch $@
+
+$(SAMPLE): | $(VENV)/run.stamp
+	@mkdir -p $(@D)
+	@$(PYTHON) -m pipeline generate $@ --lines 10000 >&2
