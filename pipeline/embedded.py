@@ -140,9 +140,13 @@ class Transport(filesystem.Transport):
     """The transport behind the scheme `embedded://`."""
 
     Channel = Channel
-    global_state = virtual.BrokerState()
     driver_type = "embedded"
     driver_name = "embedded"
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        # One memory a connection: kombu's is shared by all, and takes a binding elsewhere for ours.
+        self.state = virtual.BrokerState()
 
 
 TRANSPORT_ALIASES["embedded"] = f"{__name__}:Transport"
@@ -173,7 +177,7 @@ def _take(names: list[str], waiting: Path, mine: Path) -> Path | None:
     return None
 
 
-_holders: dict[tuple[int, Path], tuple[Path, Any]] = {}
+_holders: dict[tuple[int, Path], Path] = {}
 
 
 def _holder(root: Path) -> Path:
@@ -185,10 +189,11 @@ def _holder(root: Path) -> Path:
     if key not in _holders:
         folder = root / "held" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
-        lock = (folder / ".lock").open("w")
+        # Open until the process ends: closing any descriptor of the file would free the lock.
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        _holders[key] = (folder, lock)
-    return _holders[key][0]
+        _holders[key] = folder
+    return _holders[key]
 
 
 def _orphans(root: Path) -> list[Path]:
