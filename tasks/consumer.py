@@ -1,0 +1,31 @@
+"""The worker's consumer: Celery's own, without what would lose or delay a message of ours."""
+
+import logging
+from typing import Any
+
+from celery.worker.consumer import Consumer as CeleryConsumer
+
+log = logging.getLogger(__name__)
+
+#: Celery's delay queues for ETAs on quorum queues: 28 queues on the broker that nothing here uses, since a
+#: retry waits in its worker and then goes to the end of its own queue.
+UNUSED_STEPS = {"celery.worker.consumer.delayed_delivery:DelayedDelivery"}
+
+
+class Consumer(CeleryConsumer):
+    """Celery's consumer, which keeps what it cannot decode."""
+
+    class Blueprint(CeleryConsumer.Blueprint):
+        """Celery's steps but the delay queues."""
+
+        default_steps = [  # noqa: RUF012 - Celery's attribute
+            step for step in CeleryConsumer.Blueprint.default_steps if step not in UNUSED_STEPS
+        ]
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Reject the message, so that the broker dead-letters it; Celery would acknowledge and so lose it."""
+        log.error(
+            "a message that cannot be decoded (%s, %d bytes) goes to the dead letters: %s",
+            ascii(message.content_type), len(message.body or b""), type(exc).__name__,
+        )  # fmt: skip
+        message.reject_log_error(log, self.connection_errors)

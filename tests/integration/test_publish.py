@@ -1,0 +1,197 @@
+"""Publishing on both transports: one publish, two queues, a confirm or an error."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import kombu
+import pytest
+from pydantic import SecretStr
+
+from pipeline import topology
+from pipeline.batch import Batch, Source
+from pipeline.depths import queue_depths
+from pipeline.errors import BrokerUnavailable, ConfigurationError
+from pipeline.publish import Publisher, connect
+from pipeline.settings import Settings
+from pipeline.topology import Stage, dead_name
+from tests.services import PrivateRabbit, ServiceMissing, wait_until
+
+SOURCE = Source(key="ab" * 16, host="web-1", path="/var/log/access.log")
+LAKE, CLEAN = (stage.queue_name for stage in Stage)
+
+
+def make_batch(number: int = 0) -> Batch:
+    """Return a batch of one line."""
+    return Batch(SOURCE, number * 5, b"line\n")
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of each transport in turn, with nothing declared."""
+    url = request.getfixturevalue("broker") if request.param == "rabbitmq" else "embedded://"
+    return Settings.from_environment(state_dir=tmp_path / "var", broker_url=SecretStr(url))
+
+
+@pytest.fixture
+def rabbitmq(broker: str, tmp_path: Path) -> Settings:
+    """Settings of RabbitMQ with nothing declared."""
+    return Settings.from_environment(state_dir=tmp_path / "var", broker_url=SecretStr(broker))
+
+
+@pytest.fixture
+def rabbit() -> Iterator[PrivateRabbit]:
+    """A RabbitMQ of this test's own, to stop and start."""
+    try:
+        with PrivateRabbit() as node:
+            yield node
+    except ServiceMissing as reason:
+        pytest.skip(str(reason))
+
+
+def depths(settings: Settings) -> tuple[int, int]:
+    """Return the messages that wait in the lake's and in the clean queue."""
+    found = queue_depths(settings)
+    return found[LAKE].messages, found[CLEAN].messages
+
+
+def get(settings: Settings, name: str) -> kombu.Message | None:
+    """Take one message of a queue, if there is one."""
+    with connect(settings) as connection, connection.channel() as channel:
+        message = kombu.Queue(name, no_declare=True)(channel).get(accept=["msgpack"])
+        if message:
+            message.decode()
+            message.ack()
+        return message
+
+
+def test_one_publish_is_one_delivery_in_each_queue(transport: Settings) -> None:
+    """Three publishes make three messages in each queue, and each is the batch."""
+    with Publisher(transport) as publisher:
+        for number in range(3):
+            publisher.publish(make_batch(number))
+
+    wait_until(lambda: depths(transport) == (3, 3), "three messages in each queue")
+    for name in (LAKE, CLEAN):
+        message = get(transport, name)
+        assert message is not None
+        assert message.headers["task"] == topology.BATCH_TASK
+        assert Batch.decode(message.payload[0][0]) == make_batch(0)
+
+
+def test_repair_reaches_one_queue_alone(transport: Settings) -> None:
+    """A publish for one stage does not travel through the exchange."""
+    with Publisher(transport) as publisher:
+        publisher.publish(make_batch(), Stage.CLEAN)
+
+    wait_until(lambda: depths(transport) == (0, 1), "one message in the clean queue")
+
+
+def test_headers_name_the_batch_without_its_lines(transport: Settings) -> None:
+    """What Flower, events and logs show of the arguments is the batch's name."""
+    with Publisher(transport) as publisher:
+        publisher.publish(make_batch())
+    message = wait_until(lambda: get(transport, LAKE), "the message")
+
+    assert "line\\n" not in str(message.headers)
+    assert message.headers["argsrepr"] == repr(make_batch())
+    assert message.headers["root_id"] == make_batch().id
+
+
+def test_missing_queues_count_as_empty(transport: Settings) -> None:
+    """Depths of a broker that knows nothing of Sluice yet are zero."""
+    assert depths(transport) == (0, 0)
+
+
+def test_unreachable_broker_is_unavailable(tmp_path: Path) -> None:
+    """A refused connection is an error to wait for."""
+    settings = Settings.from_environment(
+        state_dir=tmp_path, broker_url=SecretStr("amqp://guest:guest@127.0.0.1:1//")
+    )
+
+    with Publisher(settings) as publisher, pytest.raises(BrokerUnavailable):
+        publisher.publish(make_batch())
+    with pytest.raises(BrokerUnavailable):
+        queue_depths(settings)
+
+
+def test_exchange_of_another_type_is_a_configuration_error(rabbitmq: Settings) -> None:
+    """What stands in the way is named, nothing is published."""
+    with connect(rabbitmq) as connection:
+        kombu.Exchange("logs", type="topic")(connection.channel()).declare()
+
+    with Publisher(rabbitmq) as publisher, pytest.raises(ConfigurationError, match=r"BROKER_URL.*logs"):
+        publisher.publish(make_batch())
+
+
+def test_unroutable_batch_is_not_confirmed(rabbitmq: Settings) -> None:
+    """With both bindings gone the publish fails; the next one declares them again and goes through."""
+    with Publisher(rabbitmq) as publisher:
+        publisher.publish(make_batch(0))
+        with connect(rabbitmq) as connection, connection.channel() as channel:
+            for stage in Stage:
+                channel.queue_unbind(stage.queue_name, topology.LOGS.name, topology.ROUTING_KEY)
+        with pytest.raises(BrokerUnavailable):
+            publisher.publish(make_batch(1))
+        publisher.publish(make_batch(1))
+
+    wait_until(lambda: depths(rabbitmq) == (2, 2), "both batches in both queues")
+
+
+def test_refused_message_is_not_confirmed(rabbitmq: Settings) -> None:
+    """A negative confirm is an error, so that the checkpoint stays where it is."""
+    with connect(rabbitmq) as connection, connection.channel() as channel:
+        topology.LOGS(channel).declare()
+        full = {**topology.live_arguments(LAKE), "x-max-length": 1}
+        channel.queue_declare(LAKE, durable=True, auto_delete=False, arguments=full)
+        channel.queue_bind(LAKE, topology.LOGS.name, topology.ROUTING_KEY)
+        publisher = Publisher(rabbitmq)
+        publisher._connection = connect(rabbitmq)
+        publisher._producer = kombu.Producer(publisher._connection.channel())
+        publisher.publish(make_batch(0))
+
+        def refused() -> bool:
+            try:
+                publisher._connection = publisher._connection or connect(rabbitmq)
+                publisher._producer = kombu.Producer(publisher._connection.channel())
+                publisher.publish(make_batch(1))
+            except BrokerUnavailable:
+                return True
+            return False
+
+        wait_until(refused, "the full queue to refuse")
+        publisher.close()
+
+
+def test_batch_outlives_a_killed_broker(rabbit: PrivateRabbit, tmp_path: Path) -> None:
+    """What was confirmed is in both queues after the broker was killed and started again."""
+    settings = Settings.from_environment(state_dir=tmp_path, broker_url=SecretStr(rabbit.url))
+    with Publisher(settings) as publisher:
+        publisher.publish(make_batch(0))
+        rabbit.kill()
+        with pytest.raises(BrokerUnavailable):
+            publisher.publish(make_batch(1))
+        rabbit.start()
+        wait_until(lambda: _published(publisher, make_batch(1)), "the broker to take the batch", 60)
+
+    wait_until(lambda: min(depths(settings)) >= 2, "both batches in both queues")
+
+
+def _published(publisher: Publisher, batch: Batch) -> bool:
+    try:
+        publisher.publish(batch)
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+def test_declared_queues_keep_what_they_cannot_deliver(rabbitmq: Settings) -> None:
+    """A rejected message of a live queue is in that queue's dead letters, and in no other's."""
+    with Publisher(rabbitmq) as publisher:
+        publisher.publish(make_batch())
+    with connect(rabbitmq) as connection, connection.channel() as channel:
+        wait_until(lambda: depths(rabbitmq) == (1, 1), "the message")
+        kombu.Queue(CLEAN, no_declare=True)(channel).get(accept=["msgpack"]).reject()
+        wait_until(lambda: queue_depths(rabbitmq)[CLEAN].dead == 1, "the dead letter")
+
+    assert queue_depths(rabbitmq)[LAKE] == (1, 0)
+    assert get(rabbitmq, dead_name(CLEAN)) is not None
