@@ -1,0 +1,42 @@
+"""Audit and repair on beat's schedule."""
+
+import logging
+
+from celery import shared_task
+
+from pipeline.errors import TransientError
+from pipeline.publish import Publisher
+from tasks import stores
+from tasks.repair import RepairReport, repair
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="audit.repair")
+def audit_and_repair() -> str:
+    """Publish again what a stage misses; return what was found, for Flower.
+
+    A second one at the same time does no harm: the ledger stores a range once. While the broker or the
+    database is away there is nothing to repair with; the next one on the schedule is the retry.
+    """
+    try:
+        with Publisher(stores.settings()) as publisher:
+            report = repair(stores.settings(), stores.engine(), publisher)
+    except TransientError as error:
+        log.warning("audit and repair wait for the next time: %s", error)
+        return f"not now: {error}"
+    _tell(report)
+    return ", ".join(
+        f"{stage}: {size} bytes published again" for stage, size in report.published_bytes.items()
+    )
+
+
+def _tell(report: RepairReport) -> None:
+    for stage, size in report.published_bytes.items():
+        if size:
+            log.warning("the %s stage missed %d bytes: published again", stage, size)
+    for lost in report.unavailable:
+        log.error(
+            "the %s stage misses bytes [%d, %d) of %s, and they cannot be had: %s",
+            lost.stage, lost.start, lost.end, ascii(lost.path), lost.reason,
+        )  # fmt: skip
