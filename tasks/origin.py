@@ -1,0 +1,114 @@
+"""The file that a source was read from, opened again for a repair: the same bytes, or none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from pipeline import journal
+from pipeline.blocks import Cutter, Limits
+from pipeline.checkpoint import FILE_NAME, Generation
+from pipeline.content import PlainFile, RefusedFile
+from pipeline.errors import PipelineError
+from pipeline.fingerprint import Content
+from pipeline.settings import Settings
+from pipeline.watch import Finder
+
+
+class OriginLost(PipelineError):  # noqa: N818 - an outcome of a repair
+    """The bytes are no longer in the file."""
+
+
+class _Part:
+    """The first `end` bytes of a content."""
+
+    def __init__(self, content: Content, end: int) -> None:
+        self._content = content
+        self._end = end
+
+    def read(self, size: int, offset: int) -> bytes:
+        return self._content.read(min(size, self._end - offset), offset)
+
+    def next_written(self, offset: int) -> int:
+        return min(self._content.next_written(offset), self._end)
+
+    def close(self) -> None:
+        self._content.close()
+
+
+class Origin:
+    """The file of a source; a context manager.
+
+    Raises:
+        OriginLost: at its start, when the file is gone, is not readable, or holds other bytes now.
+    """
+
+    def __init__(self, settings: Settings, generation: Generation | None) -> None:
+        if generation is None:
+            raise OriginLost("its file is not one of this state folder")
+        self._settings = settings
+        self._content = _opened(settings, generation)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._content.close()
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes [start, end) as blocks of whole lines.
+
+        Raises:
+            OriginLost: the file ends before.
+        """
+        settings = self._settings
+        limits = Limits(settings.batch_count, settings.batch_byte_size, settings.max_line_bytes)
+        cutter, part = Cutter(limits), _Part(self._content, end)
+        while start < end:
+            block = cutter.next(part, start, flush=True)
+            if not block:
+                raise OriginLost(f"the file ends at byte {start}")
+            yield block
+            start += len(block)
+
+
+def _opened(settings: Settings, generation: Generation) -> Content:
+    reasons = []
+    for path in _places(settings, generation):
+        try:
+            content = PlainFile(path, follow_links=settings.follow_links)
+        except FileNotFoundError:
+            reasons.append("the file is gone")
+        except RefusedFile as refused:
+            reasons.append(str(refused))
+        except OSError as error:
+            reasons.append(f"the file cannot be read: {error.strerror}")
+        else:
+            if generation.fingerprint.matches(content):
+                return content
+            content.close()
+            reasons.append("the file holds other bytes now")
+    raise OriginLost(reasons[0])
+
+
+def _places(settings: Settings, generation: Generation) -> Iterator[str]:
+    """Yield where the file may be: where it was last, and where a rename has put it since."""
+    yield generation.path
+    finder = Finder([generation.path], follow_links=settings.follow_links)
+    moved = finder.locate(generation.device, generation.inode, generation.path)
+    if moved is not None and moved.path != generation.path:
+        yield moved.path
+
+
+def read_generations(state_dir: Path) -> dict[str, Generation]:
+    """Return every source of a state folder by key, whether or not a watcher runs there.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    generations: dict[str, Generation] = {}
+    for record in journal.read(state_dir / FILE_NAME):
+        if "forget" in record:
+            generations.pop(record["forget"], None)
+        else:
+            generations[record["key"]] = Generation.from_map(record)
+    return generations
