@@ -31,18 +31,36 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET + 1}
 Encoder = Callable[[Any], bytes]
 
 
-def _packed(layout: str) -> Encoder:
-    size = struct.calcsize(f"!{layout}")
-    pack = struct.Struct(f"!i{layout}").pack
-    return lambda value: pack(size, value)
-
-
 def _sized(value: bytes) -> bytes:
     return len(value).to_bytes(4) + value
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """Return a text field."""
     return _sized(value.encode())
+
+
+def blob(value: bytes | None) -> bytes:
+    """Return a bytea field."""
+    return NULL if value is None else _sized(value)
+
+
+def smallint(value: int) -> bytes:
+    """Return an int2 field."""
+    return _two(2, value)
+
+
+def integer(value: int | None) -> bytes:
+    """Return an int4 field."""
+    return NULL if value is None else _four(4, value)
+
+
+def _bigint(value: int) -> bytes:
+    return _eight(8, value)
+
+
+def _boolean(value: bool) -> bytes:
+    return b"\0\0\0\1\1" if value else b"\0\0\0\1\0"
 
 
 def _timestamp(value: datetime) -> bytes:
@@ -55,19 +73,21 @@ def _inet(value: str) -> bytes:
     return _sized(head + address.packed)
 
 
-def _date(value: date) -> bytes:
+def day(value: date) -> bytes:
+    """Return a date field."""
     return _four(4, (value - _EPOCH.date()).days)
 
 
+_two = struct.Struct("!ih").pack
 _four = struct.Struct("!ii").pack
 _eight = struct.Struct("!iq").pack
 
 ENCODERS: dict[ColumnType, Encoder] = {
-    ColumnType.TEXT: _text,
-    ColumnType.SMALLINT: _packed("h"),
-    ColumnType.INTEGER: _packed("i"),
-    ColumnType.BIGINT: _packed("q"),
-    ColumnType.BOOLEAN: _packed("?"),
+    ColumnType.TEXT: text,
+    ColumnType.SMALLINT: smallint,
+    ColumnType.INTEGER: integer,
+    ColumnType.BIGINT: _bigint,
+    ColumnType.BOOLEAN: _boolean,
     ColumnType.TIMESTAMP: _timestamp,
     ColumnType.INET: _inet,
 }
@@ -90,16 +110,17 @@ def encode_group(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
 
 
 def line_heads(
-    source_id: int, day: date, starts: Iterable[int], field_count: int, lengths: Iterable[int] | None = None
+    fixed: Sequence[bytes], field_count: int, starts: Iterable[int], lengths: Iterable[int] | None = None
 ) -> Iterable[bytes]:
-    """Return what each row begins with: field count, source_id, stored_on, line_start.
+    """Return what each row begins with: field count, the fields that all rows share, line_start.
 
-    With `lengths`, the length of the fourth field follows, so that its bytes can stand right behind.
+    With `lengths`, the length of the next field follows, so that its bytes can stand right behind.
     """
-    prefix = field_count.to_bytes(2) + _four(4, source_id) + _date(day) + (8).to_bytes(4)
+    prefix = b"".join((field_count.to_bytes(2), *fixed, (8).to_bytes(4)))
+    layout = f"!{len(prefix)}sq"
     if lengths is None:
-        return map(struct.Struct(f"!{len(prefix)}sq").pack, repeat(prefix), starts)
-    return map(struct.Struct(f"!{len(prefix)}sqi").pack, repeat(prefix), starts, lengths)
+        return map(struct.Struct(layout).pack, repeat(prefix), starts)
+    return map(struct.Struct(f"{layout}i").pack, repeat(prefix), starts, lengths)
 
 
 def joined(columns: Sequence[Iterable[bytes]]) -> bytes:

@@ -1,0 +1,73 @@
+"""Other bytes for a range that is stored already: noticed, kept apart, never merged."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+import zstandard
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.ledger import StoredSegment
+from db.models import Conflict
+from db.rebuild import held_bytes
+from pipeline.batch import Batch
+
+
+def keep_conflicts(
+    connection: Connection,
+    source_id: int,
+    stage: str,
+    batch: Batch,
+    known: Iterable[StoredSegment],
+    *,
+    now: datetime,
+) -> int:
+    """Keep each part of a batch that says something else than a known segment; return its bytes.
+
+    The same conflict arriving again is kept once, and counted in the result each time.
+    """
+    conflicting = 0
+    for segment in known:
+        part = batch.slice(max(segment.start, batch.start), min(segment.end, batch.end))
+        if not _agrees(connection, source_id, segment, part):
+            _keep(connection, source_id, stage, part, now)
+            conflicting += len(part.block)
+    return conflicting
+
+
+def _agrees(connection: Connection, source_id: int, segment: StoredSegment, part: Batch) -> bool:
+    if (segment.start, segment.end) == (part.start, part.end):
+        return segment.checksum == part.checksum
+    # Part of a segment has no checksum of its own. The lake has its bytes; where it does not yet (clean may
+    # be ahead of lake) nothing can be compared, and the lake will see the same batch on its own queue.
+    held = held_bytes(connection, source_id, part.start, part.end)
+    return held is None or held == part.block
+
+
+def _keep(connection: Connection, source_id: int, stage: str, part: Batch, now: datetime) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values = {
+        "source_id": source_id,
+        "stage": str(stage),
+        "start_offset": part.start,
+        "end_offset": part.end,
+        "checksum": part.checksum,
+        "block": zstandard.compress(part.block),
+        "batch_id": uuid.UUID(part.id),
+        "seen_at": now,
+    }
+    connection.execute(dialect.insert(Conflict).on_conflict_do_nothing(), values)
+
+
+def conflict_block(conflict: Conflict) -> bytes:
+    """Return the bytes that a conflict keeps, checked.
+
+    Raises:
+        ValueError: they do not match their checksum.
+    """
+    block = zstandard.decompress(conflict.block, max_output_size=conflict.end_offset - conflict.start_offset)
+    if hashlib.sha256(block).digest() != conflict.checksum:
+        raise ValueError(f"conflict {conflict.id} is damaged")
+    return block

@@ -1,0 +1,187 @@
+"""Lines and records into their tables, inside the transaction that holds their segment.
+
+PostgreSQL takes binary COPY, SQLite executemany. Either way the rows are made by iterators of the
+interpreter, not by a step of bytecode per line.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import accumulate, chain, repeat
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from db import copy, lines
+from db.columns import moment_text
+from db.copy import encode_group, joined, line_heads
+from pipeline.formats.parse import ParsedBlock, Rejected
+
+_LAKE = ("source_id", "stored_on", "line_start", "line", "raw")
+_CLEAN = ("source_id", "stored_on", "format_id", "line_start")
+_REJECTED = (*_CLEAN, "position", "reason", "line", "raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A claimed range on its way into the tables.
+
+    Attributes:
+        source_id: of its source.
+        start: byte offset of the block in the source.
+        block: the bytes.
+        day: UTC day of storing, by which old lines can be dropped.
+    """
+
+    source_id: int
+    start: int
+    block: bytes
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the records of one format look like: its id in the database, its columns group by group."""
+
+    format_id: int
+    columns: tuple[str, ...]
+
+
+class Loader(Protocol):
+    """The loading of one kind of database."""
+
+    def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+        """Return the values of one group in the form that `load_records` joins; raise RejectedLine."""
+
+    def load_lines(self, connection: Connection, part: Part) -> None:
+        """Load the lines of a part into the lake."""
+
+    def load_records(
+        self, connection: Connection, part: Part, shape: Shape, parsed: ParsedBlock[Any]
+    ) -> None:
+        """Load the accepted lines of a part; groups hold what `encode` returned."""
+
+    def load_rejected(
+        self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
+    ) -> None:
+        """Load the rejected lines of a part, with their reasons."""
+
+
+def loader_of(dialect: str) -> Loader:
+    """Return the loader of a dialect, "postgresql" or "sqlite"."""
+    return PostgresqlLoader() if dialect == "postgresql" else SqliteLoader()
+
+
+def _starts(first: int, pieces: Sequence[bytes]) -> Iterable[int]:
+    # The newline that split() takes away counts: one more byte for each line.
+    return accumulate(map((1).__add__, map(len, pieces[:-1])), initial=first)
+
+
+def _rejected_rows(part: Part, rejected: Iterable[Rejected]) -> Iterable[tuple[Any, ...]]:
+    for line in rejected:
+        end = line.start + len(line.line)
+        text, raw = lines.columns(part.block[line.start : end + 1])
+        yield part.start + line.start, line.position, line.reason, text, raw
+
+
+class PostgresqlLoader:
+    """Loads by binary COPY."""
+
+    def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
+        """Return the fields of one group as COPY takes them."""
+        return encode_group(columns, values)
+
+    def load_lines(self, connection: Connection, part: Part) -> None:
+        """Load the lines of a part; a block of plain text goes as it is."""
+        if lines.plain_text(part.block) is None:
+            copy.copy(connection, "raw_logs", _LAKE, self._exact_rows(part))
+            return
+        pieces = part.block.split(b"\n")
+        pieces.pop()
+        heads = line_heads(_fixed(part), len(_LAKE) - 1, _starts(part.start, pieces), map(len, pieces))
+        copy.copy(connection, "raw_logs", _LAKE[:-1], joined((heads, pieces)))
+
+    def _exact_rows(self, part: Part) -> bytes:
+        pieces = list(lines.split(part.block))
+        heads = line_heads(_fixed(part), len(_LAKE), (part.start + start for start, _ in pieces))
+        held = (lines.columns(line) for _, line in pieces)
+        return joined((heads, (copy.text(text) + copy.blob(raw) for text, raw in held)))
+
+    def load_records(
+        self, connection: Connection, part: Part, shape: Shape, parsed: ParsedBlock[bytes]
+    ) -> None:
+        """Load the accepted lines of a part."""
+        columns = (*_CLEAN, *shape.columns)
+        fixed = (*_fixed(part), copy.smallint(shape.format_id))
+        heads = line_heads(fixed, len(columns), map(part.start.__add__, parsed.starts))
+        copy.copy(connection, "clean_records", columns, joined((heads, *parsed.groups)))
+
+    def load_rejected(
+        self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
+    ) -> None:
+        """Load the rejected lines of a part."""
+        rows = list(_rejected_rows(part, rejected))
+        fixed = (*_fixed(part), copy.smallint(format_id))
+        heads = line_heads(fixed, len(_REJECTED), (row[0] for row in rows))
+        fields = (
+            copy.integer(position) + copy.text(reason) + copy.text(text) + copy.blob(raw)
+            for _, position, reason, text, raw in rows
+        )
+        copy.copy(connection, "rejected_lines", _REJECTED, joined((heads, fields)))
+
+
+def _fixed(part: Part) -> tuple[bytes, ...]:
+    return copy.integer(part.source_id), copy.day(part.day)
+
+
+class SqliteLoader:
+    """Loads by executemany on the driver's own connection."""
+
+    def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
+        """Return the values of one group as SQLite stores them: moments as text."""
+        return tuple(moment_text(value) if isinstance(value, datetime) else value for value in values)
+
+    def load_lines(self, connection: Connection, part: Part) -> None:
+        """Load the lines of a part; a block of plain text goes as it is."""
+        text = lines.plain_text(part.block)
+        day = part.day.isoformat()
+        if text is None:
+            rows = (
+                (part.source_id, day, part.start + start, *lines.columns(line))
+                for start, line in lines.split(part.block)
+            )
+            self._insert(connection, "raw_logs", _LAKE, rows)
+            return
+        pieces = part.block.split(b"\n")[:-1]
+        place = (*_repeated(len(pieces), part.source_id, day), _starts(part.start, pieces))
+        self._insert(connection, "raw_logs", _LAKE[:-1], zip(*place, text.split("\n")[:-1], strict=True))
+
+    def load_records(
+        self, connection: Connection, part: Part, shape: Shape, parsed: ParsedBlock[tuple[Any, ...]]
+    ) -> None:
+        """Load the accepted lines of a part."""
+        fixed = _repeated(len(parsed.starts), part.source_id, part.day.isoformat(), shape.format_id)
+        place = zip(*fixed, map(part.start.__add__, parsed.starts), strict=True)
+        rows = map(tuple, map(chain.from_iterable, zip(place, *parsed.groups, strict=True)))
+        self._insert(connection, "clean_records", (*_CLEAN, *shape.columns), rows)
+
+    def load_rejected(
+        self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
+    ) -> None:
+        """Load the rejected lines of a part."""
+        fixed = (part.source_id, part.day.isoformat(), format_id)
+        rows = ((*fixed, *row) for row in _rejected_rows(part, rejected))
+        self._insert(connection, "rejected_lines", _REJECTED, rows)
+
+    @staticmethod
+    def _insert(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Any]) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection), "the loader of SQLite has a connection of SQLite"
+        names = ", ".join(f'"{name}"' for name in columns)
+        marks = ", ".join("?" * len(columns))
+        driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608 - our names
+
+
+def _repeated(count: int, *values: Any) -> list[Iterable[Any]]:
+    return [repeat(value, count) for value in values]

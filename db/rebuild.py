@@ -1,0 +1,75 @@
+"""A source's bytes from the lake."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, Engine, select
+
+from db import ledger, lines
+from db.engine import reading
+from db.ledger import LAKE
+from db.models import RawLog
+from pipeline.errors import PermanentError
+
+
+class LakeGap(PermanentError):  # noqa: N818 - named as the other outcomes are
+    """The lake does not hold every byte of the range.
+
+    Attributes:
+        missing: the ranges that it does not hold, in order.
+    """
+
+    def __init__(self, source_id: int, missing: list[ledger.Range]) -> None:
+        named = ", ".join(f"[{low}, {high})" for low, high in missing[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""  # noqa: PLR2004 - enough to read
+        super().__init__(f"source {source_id}: bytes {named}{more} are not in the lake")
+        self.missing = missing
+
+
+def rebuild(engine: Engine, source_id: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Yield the bytes [start, end) of a source in order; `end` None is the end of what the lake holds.
+
+    A piece is at most one segment, so memory is bounded by the largest batch, whatever the source's size.
+
+    Raises:
+        LakeGap: before the first piece, if a byte of the range is missing.
+        DatabaseUnavailable: the database does not answer.
+    """
+    with reading(engine) as connection:
+        stop = ledger.stored_end(connection, source_id, LAKE) if end is None else end
+        missing = [(max(low, start), high) for low, high in ledger.gaps(connection, source_id, LAKE, stop)]
+        if missing := [(low, high) for low, high in missing if low < high]:
+            raise LakeGap(source_id, missing)
+    position = start
+    while position < stop:
+        # A transaction for each piece: whoever takes the bytes may be slow, and would hold the view open.
+        with reading(engine) as connection:
+            piece = next(pieces(connection, source_id, position, stop))
+        yield piece
+        position += len(piece)
+
+
+def pieces(connection: Connection, source_id: int, start: int, end: int) -> Iterator[bytes]:
+    """Yield what the lake holds of [start, end), one segment at a time, with nothing for what it lacks."""
+    while start < end:
+        segment = ledger.first_overlapping(connection, source_id, LAKE, start, end)
+        if segment is None:
+            return
+        held = segment_bytes(connection, source_id, segment.start, segment.end)
+        yield held[max(start - segment.start, 0) : end - segment.start]
+        start = segment.end
+
+
+def segment_bytes(connection: Connection, source_id: int, start: int, end: int) -> bytes:
+    """Return the bytes of the lake's rows that start in [start, end), which are a segment's bounds."""
+    query = (
+        select(RawLog.line, RawLog.raw)
+        .where(RawLog.source_id == source_id, RawLog.line_start >= start, RawLog.line_start < end)
+        .order_by(RawLog.line_start)
+    )
+    return b"".join(lines.original(line, raw) for line, raw in connection.execute(query))
+
+
+def held_bytes(connection: Connection, source_id: int, start: int, end: int) -> bytes | None:
+    """Return the bytes [start, end), or None if the lake does not hold them all."""
+    held = b"".join(pieces(connection, source_id, start, end))
+    return held if len(held) == end - start else None

@@ -1,0 +1,138 @@
+"""One batch into one stage, in one transaction: source, segment and rows, or nothing."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from db import ledger
+from db.careful import load_carefully
+from db.conflicts import keep_conflicts
+from db.engine import transaction
+from db.faults import ValuesRefused
+from db.ledger import CLEAN, LAKE, Won
+from db.load import Part, Shape, loader_of
+from db.sources import Catalogue, Known
+from pipeline.batch import Batch
+from pipeline.formats import detect, get_format
+from pipeline.formats.base import Format
+from pipeline.formats.parse import BlockParser
+
+#: Format whose reasons a person reads where none was recognised.
+FALLBACK_FORMAT = "combined"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one call stored; `new_bytes + known_bytes + conflict_bytes` is the size of the batch.
+
+    Attributes:
+        lines: new lines, `records + rejected`.
+        records: new rows in raw_logs or clean_records.
+        rejected: new rows in rejected_lines.
+        new_bytes: stored by this call.
+        known_bytes: stored before, with the same bytes where they could be compared.
+        conflict_bytes: stored before with other bytes; this batch's are kept in `conflicts`.
+    """
+
+    lines: int = 0
+    records: int = 0
+    rejected: int = 0
+    new_bytes: int = 0
+    known_bytes: int = 0
+    conflict_bytes: int = 0
+
+
+class _Store:
+    """What both stages share: claim, load what was won, compare what was not."""
+
+    stage: str
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loader = loader_of(engine.dialect.name)
+        self._catalogue = Catalogue()
+
+    def store(self, batch: Batch) -> Stored:
+        """Store whatever of the batch this stage has not; a second call with the same batch stores nothing.
+
+        Raises:
+            DatabaseUnavailable: nothing is stored, try again later.
+            ConfigurationError: the schema is behind, or the batch names an unknown format.
+        """
+        if not batch.block:
+            return Stored()
+        try:
+            return self._store(batch, careful=False)
+        except ValuesRefused:
+            return self._store(batch, careful=True)
+
+    def _store(self, batch: Batch, *, careful: bool) -> Stored:
+        self._catalogue.forget()
+        now = datetime.now(UTC)
+        with transaction(self._engine) as connection:
+            known = self._catalogue.source(connection, batch.source)
+            claim = ledger.claim(connection, known.id, self.stage, batch, now)
+            rejected = sum(self._load(connection, known, won, now, careful) for won in claim.won)
+            conflict = keep_conflicts(connection, known.id, self.stage, batch, claim.known, now=now)
+        self._catalogue.keep()
+        lines = sum(won.batch.line_count for won in claim.won)
+        new = sum(len(won.batch.block) for won in claim.won)
+        return Stored(lines, lines - rejected, rejected, new, len(batch.block) - new - conflict, conflict)
+
+    def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
+        """Load a part and return how many of its lines were rejected."""
+        raise NotImplementedError
+
+
+class LakeStore(_Store):
+    """The lake: every line, byte for byte."""
+
+    stage = LAKE
+
+    def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:  # noqa: ARG002
+        part = Part(known.id, won.batch.start, won.batch.block, now.date())
+        self._loader.load_lines(connection, part)
+        return 0
+
+
+class CleanStore(_Store):
+    """The clean stage: typed records, and the lines that do not parse with their reasons."""
+
+    stage = CLEAN
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._parsers: dict[str, BlockParser[Any]] = {}
+
+    def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
+        format_ = self._format(connection, known, won.batch)
+        shape = Shape(self._catalogue.format_id(connection, format_), format_.columns)
+        part = Part(known.id, won.batch.start, won.batch.block, now.date())
+        parsed = self._parser(format_).parse(part.block)
+        rejected = parsed.rejected
+        if careful:
+            rejected = rejected + load_carefully(self._loader, connection, part, shape, parsed)
+        elif parsed.starts:
+            self._loader.load_records(connection, part, shape, parsed)
+        if rejected:
+            self._loader.load_rejected(connection, part, shape.format_id, rejected)
+        ledger.settle(connection, won.segment_id, shape.format_id, len(rejected))
+        return len(rejected)
+
+    def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
+        if batch.source.format != "auto":
+            return get_format(batch.source.format)
+        if known.format is not None:
+            return get_format(known.format)
+        found = detect(batch.block)
+        if found is None:
+            # Not remembered: the next block may show what this source is.
+            return get_format(FALLBACK_FORMAT)
+        return get_format(self._catalogue.recognise(connection, batch.source, known, found.name))
+
+    def _parser(self, format_: Format) -> BlockParser[Any]:
+        if format_.name not in self._parsers:
+            self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
+        return self._parsers[format_.name]
