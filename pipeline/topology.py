@@ -66,6 +66,15 @@ def live_arguments(queue_name: str) -> dict[str, Any]:
     }
 
 
+def dead_arguments() -> dict[str, Any]:
+    """Return RabbitMQ's arguments for a dead-letter queue.
+
+    Each look at a dead letter is a delivery given back, and RabbitMQ 4 drops a message after 20 of them
+    where no other limit is set.
+    """
+    return {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+
+
 def _data_queue(stage: Stage) -> Queue:
     name = stage.queue_name
     return Queue(name, LOGS, routing_key=ROUTING_KEY, queue_arguments=live_arguments(name))
@@ -79,7 +88,7 @@ def _own_queue(name: str, arguments: dict[str, Any]) -> Queue:
 DATA_QUEUES = {stage: _data_queue(stage) for stage in Stage}
 MAINTENANCE_QUEUE = _own_queue(MAINTENANCE, live_arguments(MAINTENANCE))
 LIVE_QUEUES = (*DATA_QUEUES.values(), MAINTENANCE_QUEUE)
-DEAD_QUEUES = tuple(_own_queue(dead_name(queue.name), {"x-queue-type": "quorum"}) for queue in LIVE_QUEUES)
+DEAD_QUEUES = tuple(_own_queue(dead_name(queue.name), dead_arguments()) for queue in LIVE_QUEUES)
 
 
 def declare(connection: Connection) -> None:

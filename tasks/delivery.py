@@ -21,6 +21,7 @@ from celery import Task
 from celery.exceptions import Reject
 
 from pipeline.batch import Batch
+from pipeline.dead import ATTEMPTS_HEADER, FAILURE_HEADER
 from pipeline.errors import ConfigurationError, PermanentError, TransientError
 
 T = TypeVar("T")
@@ -32,10 +33,6 @@ HOLD_SECONDS = 20.0
 LONGEST_WAIT_SECONDS = 8.0
 #: Tries of a batch that fails for no known reason.
 UNKNOWN_ATTEMPTS = 4
-#: Header of a failed message: what happened, for `dead list` and `dead show`.
-FAILURE_HEADER = "sluice_failure"
-#: Header that counts the tries of a batch that fails for no known reason.
-ATTEMPTS_HEADER = "sluice_attempts"
 
 
 class StageTask(Task):  # type: ignore[misc,unused-ignore]

@@ -25,19 +25,6 @@ def make_batch(number: int = 0) -> Batch:
     return Batch(SOURCE, number * 5, b"line\n")
 
 
-@pytest.fixture(params=["embedded", "rabbitmq"])
-def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of each transport in turn, with nothing declared."""
-    url = request.getfixturevalue("broker") if request.param == "rabbitmq" else "embedded://"
-    return Settings.from_environment(state_dir=tmp_path / "var", broker_url=SecretStr(url))
-
-
-@pytest.fixture
-def rabbitmq(broker: str, tmp_path: Path) -> Settings:
-    """Settings of RabbitMQ with nothing declared."""
-    return Settings.from_environment(state_dir=tmp_path / "var", broker_url=SecretStr(broker))
-
-
 @pytest.fixture
 def rabbit() -> Iterator[PrivateRabbit]:
     """A RabbitMQ of this test's own, to stop and start."""
