@@ -2,7 +2,8 @@
 
 import re
 import socket
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from pipeline.errors import RejectedLine
 
@@ -10,6 +11,9 @@ from pipeline.errors import RejectedLine
 ABSENT = b"-"
 #: Largest value of a bigint column.
 MAX_BIGINT = (1 << 63) - 1
+#: A number of so many digits always fits a bigint; one of more than MAX_DIGITS is not worth a conversion,
+#: whose time is quadratic.
+SAFE_DIGITS, MAX_DIGITS = 18, 40
 MONTHS = {
     name: number
     for number, name in enumerate(
@@ -17,8 +21,12 @@ MONTHS = {
         start=1,
     )
 }
-#: Day, month, year, hour, minute, second, sign, hours and minutes of the offset from UTC.
-TIME = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)([0-5]\d)")
+#: Day, month, year, hour, minute; sign, hours and minutes of the offset from UTC.
+MINUTE = re.compile(rb"(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d): ([+-])([01]\d|2[0-3])([0-5]\d)")
+#: Durations by their two digits. A leap second, 60, reads as 59: neither datetime nor PostgreSQL keeps one.
+SECONDS = {b"%02d" % second: timedelta(seconds=min(second, 59)) for second in range(61)}
+#: Minutes that are kept: a day and a half.
+KEPT_MINUTES = 2048
 
 
 def decode(field: bytes) -> str:
@@ -35,7 +43,7 @@ def text(field: bytes) -> tuple[str | None]:
     return (None if field == ABSENT else decode(field),)
 
 
-def client(field: bytes) -> tuple[str | None, str | None]:
+def address(field: bytes) -> tuple[str | None, str | None]:
     """Return (address, None), or (None, name) where the field is no IPv4 or IPv6 address without a zone.
 
     An IPv6 address comes back in its canonical form (RFC 5952).
@@ -48,10 +56,10 @@ def client(field: bytes) -> tuple[str | None, str | None]:
         return None, None if field == ABSENT else name
 
 
-def identity(field: bytes) -> tuple[str | None, str | None]:
-    """Return session and user of `session user`; the user may hold spaces."""
-    session, _, user = field.partition(b" ")
-    return text(session) + text(user)
+def client(field: bytes) -> tuple[str | None, ...]:
+    """Return address, name, session and user of `client session user`; the user may hold spaces."""
+    name, session, user = field.split(b" ", 2)
+    return address(name) + text(session) + text(user)
 
 
 def common_time(field: bytes) -> tuple[datetime, int]:
@@ -62,30 +70,49 @@ def common_time(field: bytes) -> tuple[datetime, int]:
     Raises:
         RejectedLine: another form, or no such day, time or offset.
     """
-    match = TIME.fullmatch(field)
-    if match is None or match[2] not in MONTHS:
-        raise RejectedLine(f"time {quote(field)} is not of the form 17/May/2015:10:05:03 +0000")
-    day, year, hour, minute, second, offset_hours, offset_minutes = map(int, match.group(1, 3, 4, 5, 6, 8, 9))
-    offset = (offset_hours * 60 + offset_minutes) * (-1 if match[7] == b"-" else 1)
+    second = SECONDS.get(field[18:20])
+    if second is None:
+        raise _not_a_time(field)
     try:
-        zone = timezone(timedelta(minutes=offset))
-        second = 59 if second == 60 else second  # noqa: PLR2004 - the leap second
-        local = datetime(year, MONTHS[match[2]], day, hour, minute, second, tzinfo=zone)
-        return local.astimezone(UTC), offset
+        minute, offset = _minute(field[:18] + field[20:])
     except (ValueError, OverflowError) as error:
         raise RejectedLine(f"time {quote(field)} does not exist: {error}") from None
+    except KeyError:
+        raise _not_a_time(field) from None
+    return minute + second, offset
 
 
-def result(field: bytes) -> tuple[int | None, int | None]:
-    """Return status and size in bytes of `status size`.
+@lru_cache(maxsize=KEPT_MINUTES)
+def _minute(field: bytes) -> tuple[datetime, int]:
+    match = MINUTE.fullmatch(field)
+    if match is None:
+        raise KeyError(field)
+    day, month, year, hour, minute, sign, offset_hours, offset_minutes = match.groups()
+    offset = (int(offset_hours) * 60 + int(offset_minutes)) * (-1 if sign == b"-" else 1)
+    local = datetime(int(year), MONTHS[month], int(day), int(hour), int(minute), tzinfo=UTC)
+    return local - timedelta(minutes=offset), offset
+
+
+def _not_a_time(field: bytes) -> RejectedLine:
+    return RejectedLine(f"time {quote(field)} is not of the form 17/May/2015:10:05:03 +0000")
+
+
+def status(field: bytes) -> tuple[int | None]:
+    """Return the status code of three digits, None for `-`."""
+    return (None if field == ABSENT else int(field),)
+
+
+def size(field: bytes) -> tuple[int | None]:
+    """Return a size in bytes, None for `-`.
 
     Raises:
-        RejectedLine: the size is more than a bigint holds.
+        RejectedLine: it is more than a bigint holds.
     """
-    status, _, size = field.partition(b" ")
-    if len(size) > 18 and int(size[:20]) > MAX_BIGINT:  # noqa: PLR2004 - 18 digits always fit
-        raise RejectedLine(f"size {quote(size)} is over {MAX_BIGINT}")
-    return None if status == ABSENT else int(status), None if size == ABSENT else int(size)
+    if field == ABSENT:
+        return (None,)
+    if len(field) > SAFE_DIGITS and (len(field) > MAX_DIGITS or int(field) > MAX_BIGINT):
+        raise RejectedLine(f"size {quote(field)} is over {MAX_BIGINT}")
+    return (int(field),)
 
 
 def quote(field: bytes) -> str:

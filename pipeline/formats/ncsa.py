@@ -1,18 +1,18 @@
 """The formats that grew from the common log format of NCSA httpd: `common`, `combined` and `proxy`."""
 
 from pipeline.formats.base import Format, Group
-from pipeline.formats.fields import client, common_time, identity, result, text
+from pipeline.formats.fields import client, common_time, size, status, text
 from pipeline.formats.request import REQUEST_COLUMNS, request
 
-HEAD = r"(?P<client>{word}) (?P<identity>{word} {user}) \[(?P<time>{time})\] "
-RESULT = r"(?P<result>(?:\d\d\d|-) (?:\d+|-))"
+HEAD = r"(?P<client>{word} {word} {user}) \[(?P<time>{time})\] "
+RESULT = r"(?P<status>\d\d\d|-) (?P<size>\d+|-)"
 # What repeats together is one group: one look into one memo for several columns.
 HEAD_GROUPS = (
-    Group("client", ("ip", "client_host"), client),
-    Group("identity", ("session", "user_name"), identity),
+    Group("client", ("ip", "client_host", "session", "user_name"), client),
     Group("time", ("timestamp", "utc_offset_minutes"), common_time),
     Group("request", REQUEST_COLUMNS, request),
-    Group("result", ("status", "size_bytes"), result),
+    Group("status", ("status",), status),
+    Group("size", ("size_bytes",), size),
 )
 
 #: `client identity user [time] "request" status size`: Apache's `%h %l %u %t "%r" %>s %b`. The second field,
