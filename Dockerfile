@@ -1,0 +1,25 @@
+# One image for every service; what a container does is its command.
+FROM python:3.13-slim AS build
+COPY requirements.txt constraints.txt ./
+RUN python -m venv /opt/sluice \
+    && /opt/sluice/bin/pip install --no-cache-dir --disable-pip-version-check \
+        --requirement requirements.txt --constraint constraints.txt
+
+FROM python:3.13-slim
+# Numbers, so that an orchestrator can see that it is not root; the state folder is theirs before a volume covers it.
+RUN groupadd --gid 10001 sluice \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/sluice sluice \
+    && install --directory --owner=10001 --group=10001 --mode=0750 /var/lib/sluice
+COPY --from=build /opt/sluice /opt/sluice
+WORKDIR /app
+COPY celeryconfig.py flowerconfig.py ./
+COPY pipeline pipeline
+COPY db db
+COPY tasks tasks
+RUN /opt/sluice/bin/python -m compileall -q /app
+ENV PATH=/opt/sluice/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SLUICE_STATE_DIR=/var/lib/sluice
+USER 10001:10001
+CMD ["python", "-m", "pipeline", "--help"]

@@ -1,0 +1,176 @@
+"""docker-compose.yml is the whole installation, keeps no secret, and starts in order."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.cli.main import COMMANDS
+from pipeline.settings import Settings
+from pipeline.topology import Stage
+
+ROOT = Path(__file__).parents[2]
+#: The services of ours, with the command that the documentation gives a person for the same thing.
+OURS = {
+    "migrate": "python -m pipeline migrate",
+    "watcher": "python -m pipeline watch",
+    "lake-worker": f"celery -A tasks worker -Q {Stage.LAKE.queue_name}",
+    "clean-worker": f"celery -A tasks worker -Q {Stage.CLEAN.queue_name}",
+    "beat": "celery -A tasks beat",
+    "flower": "celery -A tasks flower",
+}
+SERVERS = {"rabbitmq", "postgres"}
+SECRETS = ("RABBITMQ_PASSWORD", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
+
+
+def text(name: str) -> str:
+    """Return the text of a file of the project."""
+    return (ROOT / name).read_text()
+
+
+@pytest.fixture
+def services() -> dict[str, dict[str, Any]]:
+    """Return the services of the file, variables left as they are written."""
+    return dict(yaml.safe_load(text("docker-compose.yml"))["services"])
+
+
+def test_these_services_make_the_installation(services: dict[str, dict[str, Any]]) -> None:
+    """Broker, database and each process of Sluice have a service, and nothing else has."""
+    assert SERVERS | set(OURS) == set(services)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_runs_the_documented_command(services: dict[str, dict[str, Any]], name: str) -> None:
+    """What a container runs is what a person would type."""
+    command = " ".join(services[name]["command"])
+
+    assert command.startswith(OURS[name])
+    if "pipeline" in command:
+        assert services[name]["command"][3] in COMMANDS
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    """Each secret is a variable without a default, whose absence stops compose and names it."""
+    uses = re.findall(r"\$\{(\w+)([^}]*)\}", text("docker-compose.yml"))
+
+    for secret in SECRETS:
+        assert {rest.startswith(":?set it in .env") for name, rest in uses if name == secret} == {True}
+    urls = re.findall(r"://[^@\n\"]+@", text("docker-compose.yml"))
+    assert {"${" in url for url in urls} == {True}
+
+
+def test_the_example_names_every_variable_and_no_secret() -> None:
+    """.env.example lists what the file asks for, secrets empty; .env itself is never committed."""
+    asked = set(re.findall(r"\$\{(\w+)", text("docker-compose.yml")))
+    shown = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text(".env.example"), re.MULTILINE))
+
+    assert asked == set(shown)
+    assert {shown[secret] for secret in SECRETS} == {""}
+    assert ".env" in text(".gitignore").split()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_settings_that_a_service_gets_exist(services: dict[str, dict[str, Any]], name: str) -> None:
+    """A variable of a container is a setting of Sluice or of Flower, spelt as it is read."""
+    known = {field.alias for field in Settings.model_fields.values()}
+    given = services[name]["environment"]
+
+    assert not {
+        variable for variable in given if variable not in known and not variable.startswith("FLOWER_")
+    }
+    assert "BROKER_URL" in given
+
+
+def test_only_what_needs_the_database_can_reach_it(services: dict[str, dict[str, Any]]) -> None:
+    """Watcher and Flower are not given the database: they go on when it is away."""
+    holders = {name for name in OURS if "DATABASE_URL" in services[name]["environment"]}
+
+    assert {"migrate", "lake-worker", "clean-worker", "beat"} == holders
+
+
+def test_everything_starts_in_order(services: dict[str, dict[str, Any]]) -> None:
+    """A service waits for the health of its servers, and for the migration where it uses tables."""
+    for name, service in services.items():
+        waits = {target: wait["condition"] for target, wait in service.get("depends_on", {}).items()}
+        for target, condition in waits.items():
+            assert condition == (
+                "service_completed_successfully" if target == "migrate" else "service_healthy"
+            ), name
+            assert "healthcheck" in services[target] or target == "migrate", name
+        if name in OURS and name != "migrate":
+            assert "rabbitmq" in waits, name
+        if "worker" in name:
+            assert {"postgres", "migrate"} <= set(waits), name
+
+
+def test_what_runs_for_ever_is_watched_and_restarted(services: dict[str, dict[str, Any]]) -> None:
+    """Each lasting service has a health check with a deadline and comes back after a crash."""
+    for name in services.keys() - {"migrate"}:
+        assert services[name]["restart"] == "unless-stopped", name
+        assert {"test", "interval", "timeout", "retries"} <= set(services[name]["healthcheck"]), name
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_container_of_ours_can_do_little(services: dict[str, dict[str, Any]], name: str) -> None:
+    """No capability, no new privilege, no writable image; log files come in read-only."""
+    service = services[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert all(mount.endswith(":/logs:ro") for mount in service.get("volumes", []) if "/logs" in mount)
+
+
+def test_nothing_listens_to_the_world(services: dict[str, dict[str, Any]]) -> None:
+    """Flower alone has a port on the host, on the loopback interface."""
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+
+    assert ports == {"flower": ["127.0.0.1:5555:5555"]}
+
+
+def test_what_must_last_is_in_a_volume(services: dict[str, dict[str, Any]]) -> None:
+    """Messages, tables, checkpoints and schedule outlive their containers."""
+    declared = yaml.safe_load(text("docker-compose.yml"))["volumes"]
+    named = {mount.split(":")[0] for service in services.values() for mount in service.get("volumes", [])}
+
+    assert set(declared) == {name for name in named if "$" not in name}
+    assert "checkpoints:/var/lib/sluice" in services["watcher"]["volumes"]
+
+
+def test_the_image_holds_the_project_and_drops_root() -> None:
+    """The Dockerfile copies each package and configuration module; its user is a number that is not 0."""
+    copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", text("Dockerfile"), re.MULTILINE))
+    sources = {source.rstrip("/") for line in copied for source in line.split()}
+    modules = {path.name for path in ROOT.glob("*.py")} | {
+        path.parent.name for path in ROOT.glob("*/__init__.py")
+    }
+    admitted = {line[1:].rstrip("/") for line in text(".dockerignore").splitlines() if line.startswith("!")}
+
+    assert modules - {"tests"} <= sources
+    assert sources == admitted
+    assert re.findall(r"^USER (\d+):\d+$", text("Dockerfile"), re.MULTILINE)[-1] != "0"
+
+
+def test_compose_takes_the_file() -> None:
+    """The tool itself accepts the file once the variables are set, and refuses it naming one that is not."""
+    if not (tool := shutil.which("docker-compose")):
+        pytest.skip("docker-compose is not installed")
+    values = {"LOG_DIR": "/var/log"} | dict.fromkeys(SECRETS, "unused")
+    environment = {"PATH": os.environ["PATH"], **values}
+
+    accepted = subprocess.run(
+        [tool, "config", "-q"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    del environment["POSTGRES_PASSWORD"]
+    refused = subprocess.run(
+        [tool, "config", "-q"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert not accepted.returncode, accepted.stderr
+    assert refused.returncode != 0
+    assert "set it in .env" in refused.stderr
