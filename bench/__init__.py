@@ -1,0 +1,1 @@
+"""The benchmarks: Sluice beside what else could load a log, measured in the same run."""
