@@ -34,7 +34,7 @@ faults: $(VENV)/dev.stamp ## kill, stop and starve everything, the short form (m
 soak: $(VENV)/dev.stamp ## the same in its long form (hours)
 	@$(PYTHON) -m pytest -m soak --timeout=0 $(PYTEST)
 
-bench: $(VENV)/run.stamp ## measure this machine; ARGS="throughput --json"
+bench: $(VENV)/dev.stamp ## measure this machine; ARGS="throughput --json"
 	@$(PYTHON) -m pipeline bench $(ARGS)
 
 lock: $(VENV)/dev.stamp ## write the versions in .venv to constraints.txt

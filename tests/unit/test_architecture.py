@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HOUSES = ("pipeline", "tasks", "db")
+HOUSES = ("pipeline", "tasks", "db", "bench")
 MODULE_LINES, FUNCTION_LINES, MEDIAN_LINES = 300, 50, 7
 #: Words that name nothing; `process`, `data` and `info` are fine inside longer, honest names only.
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "handler", "process", "data", "info", "misc"}
@@ -28,7 +28,7 @@ class Door(NamedTuple):
 DOORS = (
     Door(
         "pipeline",
-        ("tasks", "db", "celery", "flower", "sqlalchemy", "alembic", "psycopg2", "sqlite3"),
+        ("tasks", "db", "celery", "flower", "sqlalchemy", "alembic", "psycopg2", "sqlite3", "bench"),
         ("pipeline.cli",),
     ),
     Door("pipeline", ("pipeline.cli",), ("pipeline.cli", "pipeline.__main__")),
@@ -37,8 +37,10 @@ DOORS = (
         "pipeline.formats",
         ("kombu", "watchdog", "zstandard", "pydantic", "pipeline.settings", "pipeline.batch"),
     ),
-    Door("db", ("tasks", "celery", "kombu", "watchdog", "flower", "pipeline.cli", "pipeline.publish")),
-    Door("tasks", ("pipeline.cli", "watchdog", "psycopg2", "sqlite3")),
+    Door(
+        "db", ("tasks", "celery", "kombu", "watchdog", "flower", "pipeline.cli", "pipeline.publish", "bench")
+    ),
+    Door("tasks", ("pipeline.cli", "watchdog", "psycopg2", "sqlite3", "bench")),
 )
 
 
@@ -65,8 +67,10 @@ def imported(name: str, nodes: Iterator[ast.AST]) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = origin(name, node)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            members = {f"{base}.{alias.name}" for alias in node.names}
+            yield from members
+            if not members <= modules().keys():
+                yield base
 
 
 def origin(name: str, node: ast.ImportFrom) -> str:
@@ -121,6 +125,20 @@ def test_no_module_looks_through_a_closed_door(door: Door) -> None:
     }
 
     assert not trespasses
+
+
+def test_tables_know_values_only() -> None:
+    """Of the pipeline, `db` sees the batch, the errors and the formats, which hold nothing open."""
+    values = ("pipeline.batch", "pipeline.errors", "pipeline.formats")
+    seen = {
+        f"{name} imports {target}"
+        for name in modules()
+        if under(name, "db")
+        for target in imported(name, ast.walk(tree(name)))
+        if under(target, "pipeline") and not any(under(target, value) for value in values)
+    }
+
+    assert not seen
 
 
 def test_no_cycles() -> None:
