@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline import journal
+from pipeline.archive import is_archive, open_content
 from pipeline.blocks import Cutter, Limits
 from pipeline.checkpoint import FILE_NAME, Generation
 from pipeline.content import PlainFile, RefusedFile
@@ -27,6 +28,9 @@ class _Part:
 
     def read(self, size: int, offset: int) -> bytes:
         return self._content.read(min(size, self._end - offset), offset)
+
+    def size(self) -> int:
+        return min(self._content.size(), self._end)
 
     def next_written(self, offset: int) -> int:
         return min(self._content.next_written(offset), self._end)
@@ -54,6 +58,10 @@ class Origin:
     def __exit__(self, *_: object) -> None:
         self._content.close()
 
+    def read(self, size: int, offset: int) -> bytes:
+        """Return up to `size` bytes from `offset`; fewer at the end only."""
+        return self._content.read(size, offset)
+
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes [start, end) as blocks of whole lines.
 
@@ -75,7 +83,7 @@ def _opened(settings: Settings, generation: Generation) -> Content:
     reasons = []
     for path in _places(settings, generation):
         try:
-            content = PlainFile(path, follow_links=settings.follow_links)
+            content = open_content(path, PlainFile(path, follow_links=settings.follow_links))
         except FileNotFoundError:
             reasons.append("the file is gone")
         except RefusedFile as refused:
@@ -91,12 +99,15 @@ def _opened(settings: Settings, generation: Generation) -> Content:
 
 
 def _places(settings: Settings, generation: Generation) -> Iterator[str]:
-    """Yield where the file may be: where it was last, and where a rename has put it since."""
+    """Yield where the bytes may be: where the file was last, where a rename put it, what compressed it."""
     yield generation.path
     finder = Finder([generation.path], follow_links=settings.follow_links)
     moved = finder.locate(generation.device, generation.inode, generation.path)
     if moved is not None and moved.path != generation.path:
         yield moved.path
+    for sighting in finder.around(generation.path):
+        if is_archive(sighting.path) and sighting.path.startswith(generation.path):
+            yield sighting.path
 
 
 def read_generations(state_dir: Path) -> dict[str, Generation]:

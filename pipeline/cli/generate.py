@@ -18,7 +18,9 @@ from pipeline.errors import ConfigurationError
 @click.option("--format", "name", default="combined", show_default=True, help="combined, common or proxy.")
 @click.option("--broken", type=click.FloatRange(0, 1), default=0.0, help="Share of hostile lines.")
 @options.common
-def command(path: Path, lines: int, seed: int, name: str, broken: float, as_json: bool) -> None:
+def command(  # noqa: PLR0917 - one for each option
+    path: Path, lines: int, seed: int, name: str, broken: float, as_json: bool
+) -> None:
     """Write a realistic sample log to FILE."""
     try:
         written = generate.write_file(path, lines, seed=seed, format=name, broken=broken)

@@ -1,0 +1,121 @@
+"""`audit`: completeness per source and stage, proved by the ledger; with --repair, made good."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import click
+from sqlalchemy import Engine
+
+from db.audit import AuditReport, SourceAudit, audit
+from db.rebuild import rebuild
+from pipeline.checkpoint import Generation, read_offsets
+from pipeline.cli import options, output
+from pipeline.cli.main import FAILED, OK
+from pipeline.cli.mender import words
+from pipeline.cli.sources import open_database
+from pipeline.errors import PermanentError
+from pipeline.publish import Publisher
+from pipeline.settings import Settings
+from pipeline.topology import Stage
+from tasks.origin import Origin, OriginLost, read_generations
+from tasks.repair import repair
+
+#: Result of a comparison with the file.
+IDENTICAL = "identical"
+
+
+@click.command("audit")
+@click.option("--deep", is_flag=True, help="Also check every line, and compare with the files.")
+@click.option("--repair", "mend", is_flag=True, help="Publish again what is missing.")
+@options.common
+def command(deep: bool, mend: bool, as_json: bool) -> int:
+    """Compare what each stage holds with what was confirmed: every byte, once.
+
+    Exit code 1 on a gap, a duplicate, a conflict or other bytes in the file. --repair publishes what is
+    missing to the stage that misses it; the pools store it, and the next audit shows it.
+    """
+    settings = options.settings()
+    with open_database(settings) as engine:
+        report = audit(engine, read_offsets(settings.state_dir), deep=deep)
+        files = _compare_all(settings, engine, report) if deep else {}
+        repaired = _repair(settings, engine) if mend and report.missing_bytes else None
+    if as_json:
+        output.emit_json(_answer(report, files, repaired))
+    else:
+        _show(report, files, repaired)
+    differs = any("differs" in result for result in files.values())
+    return OK if report.complete and not differs else FAILED
+
+
+def _repair(settings: Settings, engine: Engine) -> str:
+    with Publisher(settings) as publisher:
+        return words(repair(settings, engine, publisher))
+
+
+def _compare_all(settings: Settings, engine: Engine, report: AuditReport) -> dict[str, str]:
+    """Return for each source, by key, how its rebuilt bytes compare with its file."""
+    generations = read_generations(settings.state_dir)
+    return {s.key: _compare(settings, engine, s, generations.get(s.key)) for s in report.sources}
+
+
+def _compare(settings: Settings, engine: Engine, source: SourceAudit, generation: Generation | None) -> str:
+    if source.id is None:
+        return "nothing stored"
+    position = 0
+    try:
+        with Origin(settings, generation) as origin:
+            for piece in rebuild(engine, source.id):
+                if origin.read(len(piece), position) != piece:
+                    return f"differs within bytes [{position}, {position + len(piece)})"
+                position += len(piece)
+    except OriginLost as lost:
+        return f"not compared: {lost}"
+    except PermanentError:
+        return "not compared: the lake has a gap"
+    return IDENTICAL
+
+
+def _answer(report: AuditReport, files: Mapping[str, str], repaired: str | None) -> dict[str, Any]:
+    return {
+        "missing_bytes": report.missing_bytes,
+        "duplicate_lines": report.duplicate_lines,
+        "conflicts": report.conflicts,
+        "missing_lines": report.missing_lines,
+        "damaged_segments": report.damaged_segments,
+        "sources": [asdict(source) | {"file": files.get(source.key)} for source in report.sources],
+        "repair": repaired,
+    }
+
+
+def _show(report: AuditReport, files: Mapping[str, str], repaired: str | None) -> None:
+    heads = (
+        "id",
+        "path",
+        "bytes",
+        *(f"{stage} missing" for stage in Stage),
+        "duplicates",
+        "conflicts",
+        "file",
+    )
+    print(output.table(heads, [_row(source, files) for source in report.sources]))
+    print()
+    print(_verdict(report))
+    if repaired:
+        print(f"repair: {output.escape(repaired)}")
+
+
+def _row(source: SourceAudit, files: Mapping[str, str]) -> tuple[object, ...]:
+    missing = (source.stages[stage].missing_bytes for stage in Stage)
+    duplicates = sum(stage.duplicate_lines for stage in source.stages.values())
+    return (source.id, source.path, source.end, *missing, duplicates, source.conflicts, files.get(source.key))
+
+
+def _verdict(report: AuditReport) -> str:
+    if report.complete:
+        return f"complete: {len(report.sources)} sources, every confirmed byte is in both stages, once"
+    return (
+        f"not complete: {report.missing_bytes} bytes missing, {report.duplicate_lines} lines twice, "
+        f"{report.missing_lines} rows gone, {report.damaged_segments} segments damaged, "
+        f"{report.conflicts} conflicts"
+    )

@@ -1,0 +1,77 @@
+"""Mends a run: confirmed bytes that do not arrive are published again."""
+
+import time
+
+from sqlalchemy import Engine
+
+from pipeline.cli import output
+from pipeline.cli.progress import Reach
+from pipeline.publish import Publisher
+from pipeline.settings import Settings
+from tasks.repair import RepairReport, repair
+
+#: Time without a byte confirmed or stored, in seconds, after which what is missing counts as lost on its way.
+STALL_SECONDS = 5.0
+#: Longest such time, in seconds: it doubles with each repair that moved nothing.
+LONGEST_STALL_SECONDS = 300.0
+#: Repairs in a row that move nothing: what is missing then cannot be stored.
+ATTEMPTS = 3
+
+
+class Mender:
+    """Notices that nothing moves any more, and repairs."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._seen: tuple[int, tuple[int, ...]] | None = None
+        self._moved_at = time.monotonic()
+        self._attempts = 0
+        self._said = ""
+
+    @property
+    def exhausted(self) -> bool:
+        """True when repairs did not move a byte."""
+        return self._attempts >= ATTEMPTS
+
+    def mend(self, reach: Reach) -> None:
+        """Repair when bytes are open and none has moved for too long.
+
+        Raises:
+            BrokerUnavailable, DatabaseUnavailable: not now; the next call tries again.
+        """
+        now = time.monotonic()
+        seen = (reach.confirmed_bytes, tuple(reach.stored_bytes.values()))
+        if seen != self._seen or reach.complete:
+            self._seen, self._moved_at, self._attempts = seen, now, 0
+        elif now - self._moved_at >= min(LONGEST_STALL_SECONDS, STALL_SECONDS * 2**self._attempts):
+            self._moved_at = now
+            self._repair()
+
+    def say(self, message: str) -> None:
+        """Say something to the user, but not the same thing again and again."""
+        if message != self._said:
+            self._said = message
+            output.say(message)
+
+    def _repair(self) -> None:
+        with Publisher(self._settings) as publisher:
+            report = repair(self._settings, self._engine, publisher)
+        # What waits in a queue is not lost: its pool is slow, or about to be restarted.
+        self._attempts += not report.waiting
+        self.say(words(report))
+
+
+def words(report: RepairReport) -> str:
+    """Return what a repair did, for a person."""
+    published = [
+        f"{stage}: {output.size(count)} published again"
+        for stage, count in report.published_bytes.items()
+        if count
+    ]
+    waiting = [f"{stage}: nothing moves, and its queue still holds messages" for stage in report.waiting]
+    lost = [
+        f"{part.stage}: bytes [{part.start}, {part.end}) of {part.path} cannot be had: {part.reason}"
+        for part in report.unavailable
+    ]
+    return "; ".join([*published, *waiting, *lost]) or "nothing is missing"

@@ -1,0 +1,68 @@
+"""`run`: the whole system on one machine, until it is stopped or until the files are stored."""
+
+import click
+
+from db import schema
+from pipeline.cli import children, options, output
+from pipeline.cli.interruption import Interruption
+from pipeline.cli.journey import Journey
+from pipeline.cli.main import FAILED, INTERRUPTED, OK
+from pipeline.cli.mender import Mender
+from pipeline.cli.progress import display
+from pipeline.cli.reach import Lookout
+from pipeline.cli.sources import open_database
+from pipeline.cli.summary import Clock, count, summarise
+from pipeline.cli.supervisor import Supervisor
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
+from pipeline.topology import Stage
+
+
+@click.command("run")
+@click.argument("paths", nargs=-1, metavar="[PATH…]")
+@click.option("--once", is_flag=True, help="End when all that is in the files is stored by both stages.")
+@options.common
+def command(paths: tuple[str, ...], once: bool, as_json: bool) -> int:
+    """Stream files, folders or globs (PATH…, or SLUICE_PATHS) through the whole system.
+
+    Supervises the watcher, both pools and, without --once, the scheduler; brings the schema up to date
+    first. Ctrl-C stores what is queued and prints the summary; a second one ends at once.
+    """
+    settings = options.settings()
+    patterns = options.patterns(paths, settings)
+    output.log_to_stderr("WARNING")
+    interruption = Interruption()
+    _prepare(settings)
+    with open_database(settings) as engine, Supervisor(settings.state_dir / "log") as supervisor:
+        lookout = Lookout(settings, engine, patterns)
+        clock = Clock(lookout)
+        _start(supervisor, settings, patterns, once=once)
+        journey = Journey(supervisor, lookout, Mender(settings, engine), interruption, once=once)
+        with display() as shown:
+            journey.travel(shown)
+        clock.stop()
+        well = journey.stop_children()
+        counted = count(lookout, engine)
+    summarise(counted, clock).show(as_json=as_json)
+    if counted.missing_lines:
+        output.complain(f"{counted.missing_lines} rows are gone that the ledger accounts for")
+    if once and interruption.asked:
+        return INTERRUPTED
+    lost = counted.missing_bytes or counted.missing_lines or counted.duplicate_lines
+    return FAILED if lost or not well else OK
+
+
+def _prepare(settings: Settings) -> None:
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
+    schema.upgrade(settings.sqlalchemy_url)
+
+
+def _start(supervisor: Supervisor, settings: Settings, patterns: tuple[str, ...], *, once: bool) -> None:
+    supervisor.start(children.watcher(patterns, once=once))
+    for stage in Stage:
+        supervisor.start(children.pool(stage, settings))
+    if not once:
+        supervisor.start(children.beat(settings))

@@ -1,0 +1,49 @@
+"""The sources as the database knows them: opened, listed, found by id or path."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from db import schema
+from db.engine import make_engine
+from db.sources import SourceRow, list_sources
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Engine]:
+    """Yield an engine on a database whose schema is up to date, for a person who can wait for an answer.
+
+    Raises:
+        ConfigurationError: the schema is behind, or the URL is wrong.
+        DatabaseUnavailable: the database does not answer.
+    """
+    schema.check(settings.sqlalchemy_url)
+    engine = make_engine(settings.sqlalchemy_url, statement_seconds=0, application_name="sluice command")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def find_source(engine: Engine, text: str) -> SourceRow:
+    """Return the source of an id of `status`, or of a path that names one source.
+
+    Raises:
+        ConfigurationError: no source or several.
+    """
+    rows = list_sources(engine)
+    if text.isdecimal() and (found := [row for row in rows if row.id == int(text)]):
+        return found[0]
+    found = [row for row in rows if row.path in (text, os.path.abspath(text))]  # noqa: PTH100 - as it was watched
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(str(row.id) for row in found)
+        raise ConfigurationError(
+            f"{text} names {len(found)} sources (one a generation): give one of the ids {ids}"
+        )
+    raise ConfigurationError(f"no source has the id or path {text}: see `python -m pipeline status`")

@@ -1,0 +1,91 @@
+"""`status`: the sources, how far each is, and what waits in the queues."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from db.sources import SourceRow, list_sources
+from pipeline.checkpoint import SourceStatus, read_status
+from pipeline.cli import options, output
+from pipeline.cli.main import FAILED, OK
+from pipeline.cli.sources import open_database
+from pipeline.depths import queue_depths
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+
+T = TypeVar("T")
+
+#: Columns of the table of sources; `--json` has the same keys.
+COLUMNS = (
+    "id",
+    "path",
+    "size",
+    "offset",
+    "lag_bytes",
+    "lag_seconds",
+    "lost_bytes",
+    "lake_bytes",
+    "clean_bytes",
+    "state",
+)
+#: State of a source that the database knows and this state folder does not: another machine's, or an old one.
+ELSEWHERE = "elsewhere"
+
+
+@click.command("status")
+@options.common
+def command(as_json: bool) -> int:
+    """Show each source with its confirmed offset, lag and stored bytes, and each queue with its depth.
+
+    What does not answer is named, and the exit code is 1; the rest is shown.
+    """
+    settings = options.settings()
+    problems: list[str] = []
+    local = _try(lambda: read_status(settings.state_dir), problems) or []
+    stored = _try(lambda: _stored(settings), problems) or []
+    depths = _try(lambda: queue_depths(settings), problems) or {}
+    sources = _sources(local, stored)
+    queues = {name: depth._asdict() for name, depth in depths.items()}
+    if as_json:
+        output.emit_json({"sources": sources, "queues": queues, "problems": problems})
+    else:
+        _show(sources, queues)
+    for problem in problems:
+        output.complain(problem)
+    return FAILED if problems else OK
+
+
+def _try(question: Callable[[], T], problems: list[str]) -> T | None:
+    try:
+        return question()
+    except PipelineError as error:
+        problems.append(str(error))
+        return None
+
+
+def _stored(settings: Settings) -> list[SourceRow]:
+    with open_database(settings) as engine:
+        return list_sources(engine)
+
+
+def _sources(local: Sequence[SourceStatus], stored: Sequence[SourceRow]) -> list[dict[str, Any]]:
+    rows = {row.key: row for row in stored}
+    here = [_source(rows.pop(status.key, None), status) for status in local]
+    return here + [_source(row, None) for row in rows.values()]
+
+
+def _source(row: SourceRow | None, status: SourceStatus | None) -> dict[str, Any]:
+    known = {"state": ELSEWHERE} if status is None else asdict(status)
+    if row is not None:
+        known |= {"id": row.id, "lake_bytes": row.lake_bytes, "clean_bytes": row.clean_bytes}
+        known.setdefault("path", row.path)
+    return {column: known.get(column) for column in COLUMNS}
+
+
+def _show(sources: Sequence[dict[str, Any]], queues: Mapping[str, Mapping[str, int]]) -> None:
+    print(output.table(COLUMNS, [tuple(source.values()) for source in sources]))
+    print()
+    depths = [(name, *depth.values()) for name, depth in queues.items()]
+    print(output.table(("queue", "messages", "dead"), depths))
