@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from io import BytesIO
 from itertools import chain, repeat
 from typing import Any
@@ -37,7 +38,8 @@ def _sized(value: bytes) -> bytes:
 
 def text(value: str) -> bytes:
     """Return a text field."""
-    return _sized(value.encode())
+    encoded = value.encode()
+    return len(encoded).to_bytes(4) + encoded
 
 
 def blob(value: bytes | None) -> bytes:
@@ -91,7 +93,11 @@ ENCODERS: dict[ColumnType, Encoder] = {
     ColumnType.TIMESTAMP: _timestamp,
     ColumnType.INET: _inet,
 }
-_BY_COLUMN = {name: ENCODERS[kind] for name, kind in COLUMNS.items()}
+
+
+@cache
+def _encoders(columns: tuple[str, ...]) -> tuple[Encoder, ...]:
+    return tuple(ENCODERS[COLUMNS[column]] for column in columns)
 
 
 def encode_group(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
@@ -100,11 +106,9 @@ def encode_group(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
     Raises:
         RejectedLine: a value does not fit the type of its column.
     """
+    pairs = zip(_encoders(columns), values, strict=True)
     try:
-        return b"".join(
-            NULL if value is None else _BY_COLUMN[column](value)
-            for column, value in zip(columns, values, strict=True)
-        )
+        return b"".join([NULL if value is None else encode(value) for encode, value in pairs])
     except (struct.error, ValueError, OverflowError) as error:
         raise RejectedLine(f"a value of {', '.join(columns)} is out of range") from error
 
