@@ -4,15 +4,14 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 import click
-from sqlalchemy import make_url
 
 from db import schema
 from pipeline import formats, publish
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
+from pipeline.cli.sources import has_database
 from pipeline.errors import ConfigurationError, PipelineError
 from pipeline.settings import Settings
 from pipeline.watch import Finder
@@ -91,7 +90,7 @@ def _broker(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    if settings.embedded_database and not Path(make_url(settings.sqlalchemy_url).database or "").exists():
+    if not has_database(settings):
         return "not made yet: `run` and `migrate` make it"
     schema.check(settings.sqlalchemy_url)
     return "the schema is up to date"

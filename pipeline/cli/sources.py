@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from db import schema
 from db.engine import make_engine
@@ -21,12 +22,23 @@ def open_database(settings: Settings) -> Iterator[Engine]:
         ConfigurationError: the schema is behind, or the URL is wrong.
         DatabaseUnavailable: the database does not answer.
     """
+    if not has_database(settings):
+        raise ConfigurationError(
+            f"no database in {settings.state_dir} yet: `python -m pipeline run PATH` or "
+            "`python -m pipeline migrate` makes it; or set SLUICE_STATE_DIR or DATABASE_URL"
+        )
     schema.check(settings.sqlalchemy_url)
     engine = make_engine(settings.sqlalchemy_url, statement_seconds=0, application_name="sluice command")
     try:
         yield engine
     finally:
         engine.dispose()
+
+
+def has_database(settings: Settings) -> bool:
+    """Return False where the file of an embedded database is not made yet."""
+    path = make_url(settings.sqlalchemy_url).database
+    return not (settings.embedded_database and path) or Path(path).exists()
 
 
 def find_source(engine: Engine, text: str) -> SourceRow:
