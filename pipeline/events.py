@@ -1,0 +1,114 @@
+"""File system events as hints: they wake the watcher early and name paths, and may all be missing."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from watchdog.events import (
+    DirDeletedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver, ObservedWatch
+
+logger = logging.getLogger(__name__)
+
+#: The events that can mean unread bytes; others, such as our own reads, never wake the watcher.
+EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirDeletedEvent,
+]
+
+
+class Hints(FileSystemEventHandler):
+    """Paths that changed since they were last taken, told by the system; the sweep does not rely on them."""
+
+    def __init__(self, wake: threading.Event) -> None:
+        self._wake = wake
+        self._paths: set[str] = set()
+        self._lock = threading.Lock()
+        self._observer: BaseObserver | None = None
+        self._watches: dict[tuple[str, int], ObservedWatch] = {}
+        self._failed = False
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Remember the path and wake the watcher; runs in the observer's thread."""
+        with self._lock:
+            self._paths.update(os.fsdecode(path) for path in (event.src_path, event.dest_path) if path)
+        self._wake.set()
+
+    def take(self) -> set[str]:
+        """Return the paths that changed since the last call."""
+        with self._lock:
+            paths, self._paths = self._paths, set()
+        return paths
+
+    def follow(self, folders: Iterable[str]) -> None:
+        """Watch exactly these folders; a system that has no more watches to give is reported once."""
+        # By inode as well: a folder that was deleted and made again needs a new watch.
+        wanted = {(folder, inode) for folder in folders if (inode := _inode(folder))}
+        if self._observer is None or not self._observer.is_alive():
+            self._restart()
+        for gone in self._watches.keys() - wanted:
+            self._drop(gone)
+        for folder, inode in wanted - self._watches.keys():
+            self._add(folder, inode)
+
+    def stop(self) -> None:
+        """End the observer's thread."""
+        if self._observer is not None and self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join()
+        self._observer = None
+
+    def _restart(self) -> None:
+        self._watches.clear()
+        self._observer = Observer()
+        self._observer.daemon = True
+        try:
+            self._observer.start()
+        except OSError as error:
+            self._report(error)
+
+    def _add(self, folder: str, inode: int) -> None:
+        assert self._observer is not None
+        try:
+            self._watches[folder, inode] = self._observer.schedule(self, folder, event_filter=EVENTS)
+        except OSError as error:
+            self._report(error)
+
+    def _drop(self, gone: tuple[str, int]) -> None:
+        assert self._observer is not None
+        watch = self._watches.pop(gone)
+        try:
+            self._observer.unschedule(watch)
+        except (KeyError, OSError):
+            logger.debug("the watch of a folder that is gone was gone as well")
+
+    def _report(self, error: OSError) -> None:
+        if not self._failed:
+            logger.warning(
+                "file system events are not available everywhere (%s): files are found by the sweep alone, "
+                "every SLUICE_SWEEP_SECONDS; raise fs.inotify.max_user_watches and max_user_instances",
+                error,
+            )
+        self._failed = True
+
+
+def _inode(folder: str) -> int:
+    try:
+        return os.stat(folder).st_ino  # noqa: PTH116 - once per folder and sweep
+    except OSError:
+        return 0

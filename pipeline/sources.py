@@ -1,0 +1,290 @@
+"""The files that are followed: found by the sweep, hinted by events, each with its source."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.archive import Archive, is_archive
+from pipeline.batch import Batch, Source
+from pipeline.blocks import Limits
+from pipeline.checkpoint import CheckpointStore, Generation, State
+from pipeline.fingerprint import Content
+from pipeline.identity import HOLD_SECONDS, Identity, Verdict
+from pipeline.opened import OpenFiles
+from pipeline.orphans import Orphans
+from pipeline.tail import Replaced, Tail
+from pipeline.watch import Finder, Sighting
+
+logger = logging.getLogger(__name__)
+
+#: Seconds without growth after which a renamed or deleted file has ended: its writer had time to notice.
+ENDED_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How files are followed.
+
+    Attributes:
+        host: name of this machine in sources.
+        format: name of the format of every line, or "auto".
+        limits: of the batches.
+        once: read everything once, archives too, unfinished last lines as they are.
+        newest_first: with `once`, begin with the file that was written last.
+        open_count: most files held open at a time.
+    """
+
+    host: str
+    format: str
+    limits: Limits
+    once: bool = False
+    newest_first: bool = False
+    open_count: int = 512
+
+
+class Sources:
+    """Every followed file, by device and inode."""
+
+    def __init__(self, finder: Finder, store: CheckpointStore, rules: Rules) -> None:
+        self.tails: dict[tuple[int, int], Tail] = {}
+        self.ready: dict[tuple[int, int], Tail] = {}
+        self._finder = finder
+        self._store = store
+        self._rules = rules
+        self._now = 0.0
+        self._files = OpenFiles(finder, rules.open_count)
+        self._unresolved: dict[tuple[int, int], Tail] = {}
+        self._by_path: dict[str, Tail] = {}
+        hold = 0.0 if rules.once else HOLD_SECONDS
+        self._identity = Identity(store, rules.host, self._owner, hold_seconds=hold)
+        self._orphans = Orphans(finder)
+        for generation in store.generations.values():
+            if not generation.ended:
+                self._add(Tail.resumed(generation, rules.limits))
+
+    def sweep(self, now: float) -> None:
+        """Look at every file; afterwards every tail knows its size, and where it can its source."""
+        self._now = now
+        wanted = [sighting for sighting in self._finder.sweep() if self._takes(sighting)]
+        seen = {sighting.identity for sighting in wanted}
+        # Files that are known come first: whether they still hold their bytes decides what the others are.
+        for sighting in sorted(wanted, key=self._turn):
+            self._see(sighting)
+        for tail in [tail for tail in self.tails.values() if tail.identity not in seen]:
+            self._look_for(tail)
+        for sighting in self._orphans.seek(now):
+            self._see(sighting)
+        self._resolve()
+        for tail in self.tails.values():
+            if tail.rotated and tail.resolved and tail.unread and self._has_ended(tail):
+                self.ready[tail.identity] = tail
+
+    def turn(self) -> list[Tail]:
+        """Return the tails to read from now: all that are ready, or with `once` the next one alone."""
+        ready = list(self.ready.values())
+        return ready[:1] if self._rules.once else ready
+
+    def hint(self, paths: Iterable[str], now: float) -> None:
+        """Look at paths that are said to have changed."""
+        self._now = now
+        for path in paths:
+            if path in self._by_path or self._finder.takes(path):
+                sighting = self._finder.look(path)
+                if sighting is not None and self._takes(sighting):
+                    self._see(sighting)
+        self._resolve()
+
+    def next_batch(self, tail: Tail, now: float) -> Batch | None:
+        """Return the next batch of a tail; None, and the tail is not ready any more, while there is none."""
+        self._now = now
+        content = self._files.content(tail)
+        batch = None
+        if content is not None and tail.generation is not None:
+            flush = self._rules.once or tail.archive or self._has_ended(tail)
+            try:
+                batch = tail.next_batch(content, self._source(tail.generation, tail), flush=flush)
+            except Replaced:
+                self._truncated(tail)
+        if batch is None:
+            self._leave(tail, content)
+        return batch
+
+    def settle(self, tail: Tail) -> None:
+        """Take a tail whose batch was confirmed out of the ready ones if nothing is left to read."""
+        if not tail.unread:
+            self.ready.pop(tail.identity, None)
+
+    def retire(self, now: float) -> None:
+        """Let deleted files go once they are read, and their last line with them."""
+        self._now = now
+        for tail in self._files.deleted():
+            if not tail.unread and self._has_ended(tail):
+                if tail.generation is not None:
+                    tail.describe()
+                    self._identity.end(tail.generation, State.DELETED)
+                self._drop(tail)
+
+    def note_states(self, *, blocked: bool) -> None:
+        """Write what changed of each source for `status`."""
+        for tail in self.tails.values():
+            state = State.BLOCKED if blocked and tail.unread else None
+            if tail.generation is not None and tail.verified and tail.describe(state):
+                self._store.note(tail.generation)
+
+    def close(self) -> None:
+        """Close every file."""
+        self._files.close()
+
+    def _takes(self, sighting: Sighting) -> bool:
+        # A compressed file that appears beside a live one was read as that one: see orphans.py.
+        return self._rules.once or not is_archive(sighting.path) or sighting.identity in self.tails
+
+    def _turn(self, sighting: Sighting) -> tuple[bool, int]:
+        age = -sighting.mtime_ns if self._rules.newest_first else sighting.mtime_ns
+        return sighting.identity not in self.tails, age
+
+    def _add(self, tail: Tail) -> Tail:
+        self.tails[tail.identity] = tail
+        self._by_path[tail.path] = tail
+        self._unresolved[tail.identity] = tail
+        return tail
+
+    def _see(self, sighting: Sighting) -> None:
+        tail = self.tails.get(sighting.identity)
+        if tail is None:
+            tail = self._add(Tail.of(sighting, self._rules.limits, self._now))
+        self._follow_name(tail, sighting.path)
+        if (tail.size, tail.mtime_ns) != (sighting.size, sighting.mtime_ns):
+            self._check_replaced(tail, sighting)
+            tail.see(sighting, self._now)
+        if not tail.resolved:
+            self._unresolved[tail.identity] = tail
+        elif tail.unread and not tail.dry:
+            self.ready[tail.identity] = tail
+
+    def _follow_name(self, tail: Tail, path: str) -> None:
+        if path == tail.path:
+            return
+        old = self._finder.look(tail.path)
+        if old is not None and old.identity == tail.identity:
+            return  # a hard link: one file, one source
+        tail.rotated = True
+        if self._by_path.get(tail.path) is tail:
+            del self._by_path[tail.path]
+        tail.path = path
+        self._by_path[path] = tail
+
+    def _check_replaced(self, tail: Tail, sighting: Sighting) -> None:
+        """Notice that a file which changed no longer holds what was read from it, or what was seen."""
+        if tail.archive:
+            self._files.release(tail)
+            tail.verified = False
+            return
+        if tail.generation is not None and not tail.verified:
+            return  # it will be compared as a whole
+        content = self._files.content(tail)
+        if sighting.size < tail.offset or (content is not None and not tail.intact(content)):
+            self._truncated(tail)
+        elif sighting.size < tail.size:
+            self._shortened(tail, tail.size - sighting.size)
+
+    def _truncated(self, tail: Tail) -> None:
+        if tail.generation is not None:
+            tail.describe()
+            self._identity.end(tail.generation, State.TRUNCATED)
+        elif tail.head:
+            self._identity.bury(tail)
+        tail.restart()
+        self.ready.pop(tail.identity, None)
+        self._unresolved[tail.identity] = tail
+
+    def _shortened(self, tail: Tail, lost_bytes: int) -> None:
+        """Count bytes that were cut off behind the offset."""
+        if tail.generation is not None:
+            tail.generation.lost_bytes += lost_bytes
+            self._store.note(tail.generation)
+        tail.forget_search()
+
+    def _look_for(self, tail: Tail) -> None:
+        """Look for a file that the sweep did not find under a name that it takes."""
+        if tail.content is not None:
+            status = tail.content.stat()
+            tail.deleted = status.st_nlink == 0
+            tail.rotated = tail.rotated or tail.deleted
+            place = tail.path if tail.deleted else tail.content.place() or tail.path
+            self._see(Sighting.of(place, status))
+            return
+        sighting = self._finder.look(tail.path)
+        if sighting is None or sighting.identity != tail.identity:
+            sighting = self._finder.locate(tail.device, tail.inode, tail.path)
+        if sighting is None:
+            self._gone(tail)
+        else:
+            self._see(sighting)
+
+    def _gone(self, tail: Tail) -> None:
+        generation = tail.generation
+        if generation is not None:
+            if not tail.verified or generation.lag_bytes:
+                self._orphans.add(generation, self._now)
+            tail.describe()
+            self._identity.end(generation, State.GONE)
+        elif tail.head:
+            tail.deleted = True
+            self._identity.bury(tail)
+        self._drop(tail)
+
+    def _drop(self, tail: Tail) -> None:
+        self._files.release(tail)
+        for table in (self.tails, self.ready, self._unresolved):
+            if table.get(tail.identity) is tail:
+                del table[tail.identity]
+        if self._by_path.get(tail.path) is tail:
+            del self._by_path[tail.path]
+
+    def _resolve(self) -> None:
+        """Find out which source each new file is, as far as that is known yet."""
+        for identity, tail in list(self._unresolved.items()):
+            if self._try_resolve(tail):
+                self._unresolved.pop(identity, None)
+
+    def _try_resolve(self, tail: Tail) -> bool:
+        if not tail.size and tail.generation is None:
+            return True  # an empty file is looked at again when it changes
+        content = self._files.content(tail)
+        if content is None:
+            return False
+        ended = self._rules.once or tail.archive or self._has_ended(tail)
+        verdict = self._identity.resolve(tail, content, self._now, ended=ended)
+        tail.covered = verdict is Verdict.COVERED
+        if verdict is Verdict.READY and tail.unread:
+            self.ready[tail.identity] = tail
+        return verdict is not Verdict.WAIT
+
+    def _owner(self, generation: Generation) -> tuple[Tail, Content] | None:
+        """Return the tail of a generation, looked at afresh; None if no file holds it any more."""
+        tail = self.tails.get((generation.device, generation.inode))
+        if tail is None or tail.generation is not generation or not tail.verified:
+            return None
+        content = self._files.content(tail)
+        if content is None:
+            return None
+        self._see(Sighting.of(tail.path, content.stat()))
+        return (tail, content) if tail.generation is generation else None
+
+    def _leave(self, tail: Tail, content: Content | None) -> None:
+        """Take a tail that has nothing to give out of the ready ones."""
+        tail.dry = True
+        self.ready.pop(tail.identity, None)
+        if isinstance(content, Archive):
+            tail.exhausted = True
+            if content.damage:
+                tail.state = State.DAMAGED
+                self._finder.refuse(tail.path, content.damage)
+
+    def _has_ended(self, tail: Tail) -> bool:
+        return tail.rotated and self._now - tail.changed_at >= ENDED_SECONDS
+
+    def _source(self, generation: Generation, tail: Tail) -> Source:
+        rules = self._rules
+        return Source(generation.key, rules.host, tail.path, *tail.identity, generation.ordinal, rules.format)

@@ -1,0 +1,208 @@
+"""The loop of the watcher: look, read, publish, and move the checkpoint behind the confirm."""
+
+import logging
+import random
+import resource
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.batch import Batch
+from pipeline.blocks import Limits
+from pipeline.checkpoint import FILE_NAME, CheckpointStore, Generation
+from pipeline.errors import BrokerUnavailable
+from pipeline.events import Hints
+from pipeline.settings import Settings
+from pipeline.sources import Rules, Sources
+from pipeline.watch import Finder
+
+if TYPE_CHECKING:
+    from pipeline.tail import Tail
+
+logger = logging.getLogger(__name__)
+
+#: First and longest wait, in seconds, before a batch that the broker did not take is published again.
+RETRY_SECONDS = (0.1, 10.0)
+#: A sweep may take this share of the time at most; over many files it comes less often than it is set.
+SWEEP_SHARE = 0.05
+#: Longest sleep, in seconds: the answer to a request to stop waits no longer.
+SLEEP_SECONDS = 0.25
+#: Descriptors left to everything that is not a log file.
+OTHER_FILES = 128
+
+
+class Publisher(Protocol):
+    """Where batches go."""
+
+    def publish(self, batch: Batch) -> None:
+        """Return after the broker's confirm for this batch.
+
+        Raises:
+            BrokerUnavailable: nothing is promised about the batch; it will be published again.
+        """
+
+
+class Loop:
+    """One step of the watcher at a time, by a clock that the caller owns."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        store: CheckpointStore,
+        publisher: Publisher,
+        *,
+        sweep_seconds: float,
+        period_seconds: float,
+    ) -> None:
+        self.sources = sources
+        self._store = store
+        self._publisher = publisher
+        self._sweep_seconds = sweep_seconds
+        self._period_seconds = period_seconds
+        self._next_sweep = float("-inf")
+        self._pending: tuple[Tail, Generation, Batch] | None = None
+        self._retry_at = 0.0
+        self._failed_count = 0
+
+    @property
+    def done(self) -> bool:
+        """True when everything that was seen is confirmed."""
+        return self._pending is None and not self.sources.ready
+
+    @property
+    def blocked(self) -> bool:
+        """True while the broker takes nothing."""
+        return self._pending is not None
+
+    def step(self, now: float, hints: Sequence[str] = ()) -> float:
+        """Look, publish one batch of every ready source, and return the seconds until the next step."""
+        if now >= self._next_sweep:
+            self._sweep(now)
+        elif hints:
+            self.sources.hint(hints, now)
+        self._store.sync_new()
+        wait = self._publish_pending(now) if self._pending else self._publish_ready(now)
+        self.sources.retire(now)
+        self._store.tick(now)
+        return max(0.0, min(wait, self._next_sweep - now))
+
+    def _sweep(self, now: float) -> None:
+        began = time.perf_counter()
+        self.sources.sweep(now)
+        self.sources.note_states(blocked=self.blocked)
+        cost = time.perf_counter() - began
+        self._next_sweep = now + max(self._sweep_seconds, cost / SWEEP_SHARE)
+
+    def _publish_ready(self, now: float) -> float:
+        wait = float("inf")
+        for tail in self.sources.turn():
+            if tail.not_before > now and tail.size - tail.offset < tail.limits.byte_size:
+                wait = min(wait, tail.not_before - now)
+                continue
+            batch = self.sources.next_batch(tail, now)
+            if batch is None or tail.generation is None:
+                continue
+            self._pending = (tail, tail.generation, batch)
+            self._publish_pending(now)
+            if self._pending:
+                return self._retry_at - now
+            wait = 0.0
+        return wait
+
+    def _publish_pending(self, now: float) -> float:
+        assert self._pending is not None
+        if now < self._retry_at:
+            return self._retry_at - now
+        tail, generation, batch = self._pending
+        try:
+            self._publisher.publish(batch)
+        except BrokerUnavailable as error:
+            return self._back_off(now, error)
+        self._pending, self._failed_count, self._retry_at = None, 0, 0.0
+        generation.confirm(batch.block, batch.end)
+        if tail.generation is generation:
+            tail.confirmed(batch, now + self._period_seconds)
+            self.sources.settle(tail)
+        self._store.save(generation)
+        return 0.0
+
+    def _back_off(self, now: float, error: BrokerUnavailable) -> float:
+        if not self._failed_count:
+            logger.warning("blocked: %s; reading stops and goes on when the broker takes batches", error)
+        first, longest = RETRY_SECONDS
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - so that many watchers do not come back at once
+        wait: float = min(longest, first * 2.0**self._failed_count) * jitter
+        self._failed_count = min(self._failed_count + 1, 16)
+        self._retry_at = now + wait
+        self.sources.note_states(blocked=True)
+        return wait
+
+
+class Watcher:
+    """Follows the files of some patterns and publishes their lines."""
+
+    def __init__(
+        self, settings: Settings, patterns: Sequence[str], publisher: Publisher, *, newest_first: bool = False
+    ) -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._newest_first = newest_first
+        self._finder = Finder(patterns, follow_links=settings.follow_links)
+
+    def run(self, stop: threading.Event, *, once: bool = False) -> None:
+        """Follow the files until `stop`; with `once`, return when everything in them is confirmed.
+
+        Raises:
+            ConfigurationError: with `once`, a pattern finds nothing or a file cannot be read; or another
+                watcher uses the state folder.
+            CheckpointError: the checkpoint is of a newer version.
+        """
+        if once:
+            self._finder.require()
+        with CheckpointStore(self._settings.state_dir / FILE_NAME) as store:
+            sources = Sources(self._finder, store, self._rules(once=once))
+            try:
+                self._run(self._loop(sources, store), stop, once=once)
+            finally:
+                sources.note_states(blocked=False)
+                sources.close()
+
+    def _run(self, loop: Loop, stop: threading.Event, *, once: bool) -> None:
+        wake = threading.Event()
+        hints = Hints(wake)
+        try:
+            while not stop.is_set():
+                wake.clear()
+                wait = loop.step(time.monotonic(), sorted(hints.take()))
+                if once and loop.done:
+                    return
+                if self._settings.watch_events and not once:
+                    hints.follow(self._finder.folders)
+                if wait > 0:
+                    wake.wait(min(wait, SLEEP_SECONDS))
+        finally:
+            hints.stop()
+
+    def _loop(self, sources: Sources, store: CheckpointStore) -> Loop:
+        settings = self._settings
+        return Loop(
+            sources,
+            store,
+            self._publisher,
+            sweep_seconds=settings.sweep_seconds,
+            period_seconds=settings.batch_period_seconds,
+        )
+
+    def _rules(self, *, once: bool) -> Rules:
+        settings = self._settings
+        limits = Limits(settings.batch_count, settings.batch_byte_size, settings.max_line_bytes)
+        open_count = min(1024, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES))
+        return Rules(
+            settings.host,
+            settings.log_format,
+            limits,
+            once=once,
+            newest_first=self._newest_first,
+            open_count=open_count,
+        )
