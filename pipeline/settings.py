@@ -110,7 +110,8 @@ class Settings(BaseSettings):
         url = value.get_secret_value() or "embedded://"
         if url.partition("://")[0] not in BROKER_SCHEMES:
             raise ValueError(f"unsupported broker; use one of {', '.join(s + '://' for s in BROKER_SCHEMES)}")
-        return SecretStr(url)
+        # A host, because kombu warns of a URL without one.
+        return SecretStr("embedded://localhost//" if url.startswith("embedded:") else url)
 
     @field_validator("database_url", mode="after")
     @classmethod

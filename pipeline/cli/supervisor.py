@@ -163,7 +163,8 @@ class Supervisor:
             guardian.kill_group(child.popen.pid)
             code = child.popen.wait()
         self._forget(child)
-        child.ended = code
+        # It was asked to stop before it could listen to that: it has ended as it may.
+        child.ended = 0 if code == -signal.SIGTERM else code
 
     def _forget(self, child: Child) -> None:
         assert child.popen is not None
