@@ -14,6 +14,7 @@ import fcntl
 import os
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -25,7 +26,7 @@ from pipeline.topology import DELIVERY_LIMIT, dead_name
 
 #: Seconds between two looks for messages whose holder died.
 RECLAIM_SECONDS = 1.0
-#: Seconds between two looks at an empty queue folder, the most that this transport adds to a line's latency.
+#: Seconds between two looks at an empty queue, the most that this transport adds to a line's latency.
 POLLING_SECONDS = 0.02
 
 
@@ -140,6 +141,9 @@ class Transport(filesystem.Transport):
     """The transport behind the scheme `embedded://`."""
 
     Channel = Channel
+    # A worker with an event loop gives each child a pipe of its own; without one they share a pipe and its
+    # lock, and a child that is killed while it holds the lock stops all others.
+    implements = filesystem.Transport.implements.extend(asynchronous=True)
     driver_type = "embedded"
     driver_name = "embedded"
 
@@ -147,6 +151,15 @@ class Transport(filesystem.Transport):
         super().__init__(client, **kwargs)
         # One memory a connection: kombu's is shared by all, and takes a binding elsewhere for ours.
         self.state = virtual.BrokerState()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:  # noqa: ARG002 - kombu's signature
+        """Look for messages as long as the loop runs."""
+        loop.call_repeatedly(POLLING_SECONDS, self._deliver_waiting)
+
+    def _deliver_waiting(self) -> None:
+        with suppress(Empty):
+            while True:
+                self.cycle.get(self._deliver)
 
 
 TRANSPORT_ALIASES["embedded"] = f"{__name__}:Transport"

@@ -1,0 +1,372 @@
+"""Real pools on each transport and database: one message, two stages, and what an error becomes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kombu
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from db.engine import make_engine, reading
+from pipeline import dead, topology
+from pipeline.batch import Batch, Source
+from pipeline.depths import queue_depths
+from pipeline.publish import Publisher, connect
+from pipeline.settings import Settings
+from pipeline.topology import Stage
+from tests.services import PrivatePostgres, ServiceMissing, stop_child, wait_until
+
+ROOT = Path(__file__).parents[2]
+LINE = b'192.0.2.1 - ann [01/Mar/2023:00:00:09 +0000] "GET /canary HTTP/1.1" 200 12 "-" "curl/8"\n'
+LAKE, CLEAN = Stage.LAKE.queue_name, Stage.CLEAN.queue_name
+
+
+def make_batch(number: int = 0, lines: int = 10) -> Batch:
+    """Return a batch of some lines, the `number`th of its source."""
+    source = Source(key="cd" * 16, host="web-1", path="/var/log/access.log", format="combined")
+    return Batch(source, number * lines * len(LINE), LINE * lines)
+
+
+@dataclass
+class System:
+    """Settings, database and the pools started on them."""
+
+    settings: Settings
+    folder: Path
+    pools: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *queues: str, options: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start a worker on these queues; its output goes to a file of the folder."""
+        environment = {
+            **os.environ,
+            "BROKER_URL": self.settings.broker_url.get_secret_value(),
+            "DATABASE_URL": self.settings.database_url.get_secret_value(),
+            "SLUICE_STATE_DIR": str(self.settings.state_dir),
+        }
+        name = f"{len(self.pools)}-{'-'.join(queues) or 'none'}"
+        command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-c", "1", "-l", "INFO"]
+        command += ["-n", f"{name}@%h", "--without-mingle", *options]
+        if queues:
+            command += ["-Q", ",".join(queues)]
+        with (self.folder / f"{name}.log").open("wb") as output:
+            pool = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        self.pools.append(pool)
+        return pool
+
+    def start_both(self) -> None:
+        """Start the two pools."""
+        self.start(LAKE)
+        self.start(CLEAN)
+
+    @property
+    def logs(self) -> str:
+        """Everything that the pools have said."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+    def publish(self, *batches: Batch) -> None:
+        """Publish batches as the watcher does."""
+        with Publisher(self.settings) as publisher:
+            for batch in batches:
+                publisher.publish(batch)
+
+    def count(self, table: str) -> int:
+        """Return the rows of a table."""
+        engine = make_engine(self.settings.sqlalchemy_url)
+        try:
+            with reading(engine) as connection:
+                return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+        finally:
+            engine.dispose()
+
+    def wait_for_rows(self, count: int, seconds: float = 60) -> None:
+        """Wait until both stages hold this many lines."""
+        for table in ("raw_logs", "clean_logs"):
+            wait_until(lambda table=table: self.count(table) >= count, f"{count} rows in {table}", seconds)
+
+    def wait_for_dead(self, queue: str, count: int, seconds: float = 60) -> list[dead.DeadLetter]:
+        """Wait until a queue has this many dead letters, and return them."""
+        wait_until(lambda: queue_depths(self.settings)[queue].dead >= count, "the dead letters", seconds)
+        return dead.browse(self.settings, queue)
+
+
+@pytest.fixture(params=["embedded", "servers"])
+def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
+    """Nothing configured, or RabbitMQ and PostgreSQL; no pool runs yet."""
+    servers = request.param == "servers"
+    settings = Settings.from_environment(
+        state_dir=tmp_path / "var",
+        broker_url=SecretStr(request.getfixturevalue("broker") if servers else "embedded://"),
+        database_url=SecretStr(request.getfixturevalue("postgresql_url" if servers else "sqlite_url")),
+    )
+    yield from _running(System(settings, tmp_path))
+
+
+@pytest.fixture
+def on_servers(broker: str, postgresql_url: str, tmp_path: Path) -> Iterator[System]:
+    """RabbitMQ and PostgreSQL; no pool runs yet."""
+    settings = Settings.from_environment(
+        state_dir=tmp_path / "var",
+        broker_url=SecretStr(broker),
+        database_url=SecretStr(postgresql_url),
+    )
+    yield from _running(System(settings, tmp_path))
+
+
+def _running(system: System) -> Iterator[System]:
+    with ExitStack() as stack:
+        stack.callback(lambda: [stop_child(pool, signal.SIGTERM) for pool in system.pools])
+        yield system
+
+
+def test_one_message_is_stored_by_both_stages(system: System) -> None:
+    """Each batch is one publish, and each of its lines one row of the lake and one of clean."""
+    system.start_both()
+    system.publish(*(make_batch(number) for number in range(5)))
+    system.wait_for_rows(50)
+
+    assert (system.count("raw_logs"), system.count("clean_logs")) == (50, 50)
+    assert system.count("rejected_lines") == 0
+
+
+def test_batch_delivered_again_stores_nothing_twice(system: System) -> None:
+    """The same batch three times, and one that overlaps it, make each line one row."""
+    system.start_both()
+    batch = make_batch(0)
+    overlap = Batch(batch.source, 5 * len(LINE), LINE * 10)
+    system.publish(batch, batch, batch, overlap, make_batch(2))
+    system.wait_for_rows(25)
+    wait_until(lambda: system.logs.count("succeeded") >= 10, "ten deliveries to end")
+
+    assert (system.count("raw_logs"), system.count("clean_logs")) == (25, 25)
+
+
+def test_no_line_is_in_a_log_or_header(system: System) -> None:
+    """Neither success nor failure writes a byte of a line anywhere but into its table."""
+    system.start_both()
+    spoilt = make_batch(1).encode() | {"checksum": bytes(32)}
+    _publish_envelope(system.settings, spoilt, CLEAN)
+    system.publish(make_batch(0))
+    system.wait_for_rows(10)
+    system.wait_for_dead(CLEAN, 1)
+
+    assert "canary" not in system.logs
+    assert make_batch(0).encode()["block"].hex() not in system.logs
+    assert repr(make_batch(0))[:16] in system.logs or "succeeded" in system.logs
+
+
+def _publish_envelope(settings: Settings, envelope: Any, queue: str) -> None:
+    with connect(settings) as connection:
+        topology.declare(connection)
+        headers = {"task": topology.BATCH_TASK, "id": make_batch().id, "root_id": make_batch().id}
+        kombu.Producer(connection.channel()).publish(
+            ((envelope,), {}, {}),
+            exchange="",
+            routing_key=queue,
+            serializer="msgpack",
+            headers={**headers, "argsrepr": "<batch>", "kwargsrepr": "{}", "lang": "py"},
+            correlation_id=make_batch().id,
+        )
+
+
+def test_spoilt_batch_is_a_dead_letter_at_once(system: System) -> None:
+    """A batch whose checksum does not match is kept with its reason, and the batches behind it go through."""
+    system.start_both()
+    _publish_envelope(system.settings, make_batch(1).encode() | {"checksum": bytes(32)}, LAKE)
+    system.publish(make_batch(0))
+    system.wait_for_rows(10)
+    (letter,) = system.wait_for_dead(LAKE, 1)
+
+    assert letter.reason.startswith("EnvelopeError: checksum does not match")
+    assert "Traceback" in letter.traceback
+    assert queue_depths(system.settings)[CLEAN].dead == 0
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-python-serialize", b"\x80\x04N."),
+        ("application/x-msgpack", b"\xc1 not msgpack"),
+        ("text/plain", b"garbage"),
+        ("application/json", b'{"half":'),
+    ],
+)
+def test_foreign_message_is_a_dead_letter(on_servers: System, content_type: str, body: bytes) -> None:
+    """What no worker can decode is kept by the broker, and the pool goes on."""
+    on_servers.start_both()
+    with connect(on_servers.settings) as connection:
+        topology.declare(connection)
+        headers = {"task": topology.BATCH_TASK, "id": "x", "root_id": make_batch().id, "lang": "py"}
+        for given in (headers, {}):
+            kombu.Producer(connection.channel()).publish(
+                body,
+                exchange="",
+                routing_key=LAKE,
+                headers=given,
+                content_type=content_type,
+                content_encoding="binary",
+            )
+    on_servers.wait_for_dead(LAKE, 2)
+    on_servers.publish(make_batch())
+
+    on_servers.wait_for_rows(10)
+
+
+def test_unknown_task_is_a_dead_letter(on_servers: System) -> None:
+    """A message for a task that does not exist is kept."""
+    on_servers.start_both()
+    with connect(on_servers.settings) as connection:
+        topology.declare(connection)
+        kombu.Producer(connection.channel()).publish(
+            ((), {}, {}),
+            exchange="",
+            routing_key=LAKE,
+            serializer="msgpack",
+            headers={"task": "no.such.task", "id": "x", "lang": "py"},
+        )
+
+    on_servers.wait_for_dead(LAKE, 1)
+
+
+def test_unknown_error_is_tried_again_and_then_a_dead_letter(on_servers: System) -> None:
+    """A batch that fails for no known reason stays in its own queue, and ends with its traceback."""
+    on_servers.start_both()
+    _execute(on_servers, "ALTER TABLE clean_records ADD CHECK (host IS NOT NULL)")
+    on_servers.publish(make_batch())
+    (letter,) = on_servers.wait_for_dead(CLEAN, 1)
+
+    assert letter.traceback
+    assert letter.batch == make_batch()
+    assert on_servers.count("raw_logs") == 10
+    assert queue_depths(on_servers.settings)[LAKE] == (0, 0)
+
+
+def _execute(system: System, statement: str) -> None:
+    engine = make_engine(system.settings.sqlalchemy_url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+def test_batches_wait_for_a_stopped_database(broker: str, tmp_path: Path) -> None:
+    """While the database is away nothing is a dead letter; when it is back everything is stored."""
+    from db import schema  # noqa: PLC0415 - only this test makes a database by itself
+
+    try:
+        node = PrivatePostgres()
+        with node:
+            settings = Settings.from_environment(
+                state_dir=tmp_path / "var",
+                broker_url=SecretStr(broker),
+                database_url=SecretStr(node.url),
+            )
+            schema.upgrade(node.url)
+            for system in _running(System(settings, tmp_path)):
+                _outage(system, node)
+    except ServiceMissing as reason:
+        pytest.skip(str(reason))
+
+
+def _outage(system: System, node: PrivatePostgres) -> None:
+    system.start_both()
+    system.publish(make_batch(0))
+    system.wait_for_rows(10)
+    node.kill()
+    system.publish(*(make_batch(number) for number in range(1, 6)))
+    wait_until(lambda: system.logs.count("waiting: ") >= 4, "both pools to wait")
+    assert [depth.dead for depth in queue_depths(system.settings).values()] == [0, 0, 0]
+    node.start()
+    system.wait_for_rows(60)
+    assert (system.count("raw_logs"), system.count("clean_logs")) == (60, 60)
+
+
+def test_killed_child_gives_its_batch_back(system: System) -> None:
+    """Children killed while batches flow lose nothing and double nothing."""
+    system.start_both()
+    system.publish(make_batch(0))
+    system.wait_for_rows(10)
+    for pool in system.pools:
+        for child in _children(pool.pid):
+            os.kill(child, signal.SIGKILL)
+    system.publish(*(make_batch(number, 10) for number in range(1, 11)))
+    system.wait_for_rows(110)
+
+    assert (system.count("raw_logs"), system.count("clean_logs")) == (110, 110)
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in listed.split()]
+
+
+def test_killed_pool_leaves_its_batches_to_the_next(system: System) -> None:
+    """A pool killed with batches in hand is replaced, and the replacement stores them."""
+    system.start_both()
+    system.publish(*(make_batch(number, 10) for number in range(30)))
+    for pool in system.pools:
+        pool.kill()
+    system.start_both()
+    system.wait_for_rows(300)
+
+    assert (system.count("raw_logs"), system.count("clean_logs")) == (300, 300)
+
+
+@pytest.mark.parametrize("queues", [(LAKE, CLEAN), (topology.MAINTENANCE,), ()])
+def test_worker_without_exactly_one_data_queue_refuses(
+    queues: tuple[str, ...], tmp_path: Path, sqlite_url: str
+) -> None:
+    """A worker on both data queues, or on neither, ends and says how to start it."""
+    settings = Settings.from_environment(state_dir=tmp_path / "var", database_url=SecretStr(sqlite_url))
+    for system in _running(System(settings, tmp_path)):
+        pool = system.start(*queues)
+
+        assert pool.wait(30) != 0
+        assert f"-Q {LAKE} or -Q {CLEAN}" in system.logs
+
+
+def test_repair_scheduled_by_beat_mends_a_gap(system: System) -> None:
+    """A message lost by the broker comes back from the lake, without a hand."""
+    system.publish(make_batch(0))
+    with connect(system.settings) as connection, connection.channel() as channel:
+        wait_until(lambda: queue_depths(system.settings)[CLEAN].messages == 1, "the message")
+        channel.queue_purge(CLEAN)
+        kombu.Producer(channel).publish(
+            ((), {}, {}),
+            exchange="",
+            routing_key=topology.MAINTENANCE,
+            serializer="msgpack",
+            headers={"task": "audit.repair", "id": "r", "lang": "py", "retries": 0, "argsrepr": "()"},
+            correlation_id="r",
+        )
+    system.start(LAKE)
+    wait_until(lambda: system.count("raw_logs") == 10, "the lake")
+    system.start(CLEAN)
+    _trigger_until(system, lambda: system.count("clean_logs") == 10)
+
+    assert system.count("clean_logs") == 10
+
+
+def _trigger_until(system: System, done: Callable[[], bool]) -> None:
+    def trigger() -> bool:
+        with connect(system.settings) as connection, connection.channel() as channel:
+            if queue_depths(system.settings)[topology.MAINTENANCE].messages == 0:
+                kombu.Producer(channel).publish(
+                    ((), {}, {}),
+                    exchange="",
+                    routing_key=topology.MAINTENANCE,
+                    serializer="msgpack",
+                    headers={"task": "audit.repair", "id": "r", "lang": "py", "argsrepr": "()"},
+                    correlation_id="r",
+                )
+        return done()
+
+    wait_until(trigger, "the repair", 60)
