@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "Write a sample log.",
     "check": "Test the configuration and every connection.",
     "migrate": "Bring the database schema up to date.",
+    "bench": "Measure this machine: the pipeline beside the database's own loader.",
 }
 #: Exit codes: all is well; not all is well; the user must change something; ended by Ctrl-C (128 + SIGINT).
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -1,0 +1,128 @@
+"""The two sides of a comparison, on servers or embedded: reference and pipeline, on the same lines."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from bench import reference
+from bench.deployment import Deployment
+from bench.figures import Run
+from bench.meter import Meter
+from bench.rows import Rows
+from bench.servers import Servers, database
+from pipeline import generate
+from pipeline.cli import output
+
+_TABLES = ("raw_logs", "clean_records")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated log and its size in bytes."""
+
+    path: Path
+    lines: int
+    size: int
+
+
+def make_sample(folder: Path, lines: int) -> Sample:
+    """Generate a log in the format `combined`, about 250 bytes a line."""
+    path = folder / "sample.log"
+    output.say(f"generating {lines} lines")
+    return Sample(path, lines, generate.write_file(path, lines, seed=1))
+
+
+class Side(Protocol):
+    """Where both load to."""
+
+    def reference(self, rows: Rows, sample: Sample) -> Run:
+        """Load the rows with the database's own loader into fresh tables."""
+
+    def pipeline(self, sample: Sample) -> Run:
+        """Stream the log through the whole pipeline into fresh tables."""
+
+
+class OnServers:
+    """RabbitMQ and PostgreSQL."""
+
+    def __init__(self, own: Servers, folder: Path) -> None:
+        self._own = own
+        self._folder = folder
+
+    def reference(self, rows: Rows, sample: Sample) -> Run:
+        r"""Load with `psql \copy`, both tables at once."""
+        return reference.load_postgresql(self._own.postgres, rows, sample.lines)
+
+    @contextmanager
+    def deployed(self) -> Iterator[Deployment]:
+        """Yield pools that are ready, with an empty database."""
+        with database(self._own.postgres, "pipeline") as url:
+            folder = self._folder / "state"
+            with Deployment(folder, broker_url=self._own.rabbit.url, database_url=url) as deployment:
+                yield deployment
+            shutil.rmtree(folder)
+
+    def roots(self) -> Mapping[str, int | None]:
+        """Return the root process of each server."""
+        return self._own.roots()
+
+    def pipeline(self, sample: Sample) -> Run:
+        """Stream through RabbitMQ into PostgreSQL."""
+        with self.deployed() as deployment:
+            return stream(deployment, sample, self.roots())
+
+
+class Embedded:
+    """No server: messages as files, and SQLite."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def reference(self, rows: Rows, sample: Sample) -> Run:
+        """Load with `sqlite3 .import`."""
+        return reference.load_sqlite(rows, self._folder / "reference", sample.lines)
+
+    @contextmanager
+    def deployed(self) -> Iterator[Deployment]:
+        """Yield pools that are ready, with an empty database."""
+        folder = self._folder / "state"
+        with Deployment(folder) as deployment:
+            yield deployment
+        shutil.rmtree(folder)
+
+    def pipeline(self, sample: Sample) -> Run:
+        """Stream through the embedded broker into SQLite."""
+        with self.deployed() as deployment:
+            return stream(deployment, sample, {})
+
+
+def stream(deployment: Deployment, sample: Sample, servers: Mapping[str, int | None]) -> Run:
+    """Start the watcher on the log, and measure until the ledger of both stages covers it."""
+    with Meter(lambda: {**deployment.roots(), **servers}) as meter:
+        started_at = time.monotonic()
+        deployment.watch(sample.path)
+        deployment.wait_stored(sample.size)
+        seconds = time.monotonic() - started_at
+    return Run(sample.lines, seconds, meter.usage, _table_bytes(deployment.engine))
+
+
+def _table_bytes(engine: Engine) -> dict[str, int]:
+    """Return the size of the tables of lines with their indexes; empty where SQLite cannot say it."""
+    if engine.dialect.name == "postgresql":
+        query = "SELECT pg_total_relation_size(CAST(:name AS regclass))"
+    else:
+        query = "SELECT sum(pgsize) FROM dbstat WHERE name = :name"
+    try:
+        with engine.connect() as connection:
+            return {
+                name: int(connection.execute(text(query), {"name": name}).scalar_one()) for name in _TABLES
+            }
+    except OperationalError:
+        return {}

@@ -1,0 +1,48 @@
+"""`bench`: measures this machine, the pipeline beside what else could load the same lines."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+
+from bench.report import Report
+from bench.throughput import throughput
+from pipeline.cli import options, output
+
+#: Where plots go: the folder of the documentation.
+PLOTS = Path(__file__).parents[2] / "docs" / "bench"
+
+
+@click.command("bench")
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@click.option(
+    "--lines", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="Log lines."
+)
+@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of each side.")
+@click.option("--embedded", is_flag=True, help="SQLite and the embedded broker instead of servers.")
+@click.option(
+    "--plots", type=click.Path(file_okay=False, path_type=Path), default=PLOTS, help="Folder of the plots."
+)
+@options.common
+def command(  # noqa: PLR0917 - one for each option
+    names: tuple[str, ...], lines: int, runs: int, embedded: bool, plots: Path, as_json: bool
+) -> None:
+    """Measure this machine: NAME is throughput, latency, memory, growth or peers; all of them without one.
+
+    Servers are started on free ports and ended afterwards; lines are generated.
+    """
+    output.log_to_stderr("WARNING")
+    known = benchmarks(lines, runs, embedded=embedded)
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    for name in names or known:
+        report = known[name]()
+        output.say(f"plot: {report.draw(plots)}")
+        report.show(as_json=as_json)
+
+
+def benchmarks(lines: int, runs: int, *, embedded: bool) -> dict[str, Callable[[], Report]]:
+    """Return every benchmark by its name."""
+    return {"throughput": partial(throughput, lines, runs, embedded=embedded)}
