@@ -16,6 +16,7 @@ from pipeline.cli.supervisor import Supervisor
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 from pipeline.topology import Stage
+from pipeline.watch import Finder
 
 
 @click.command("run")
@@ -32,6 +33,8 @@ def command(paths: tuple[str, ...], once: bool, as_json: bool) -> int:
     patterns = options.patterns(paths, settings)
     output.log_to_stderr("WARNING")
     interruption = Interruption()
+    if once:
+        Finder(patterns, follow_links=settings.follow_links).require()
     _prepare(settings)
     with open_database(settings) as engine, Supervisor(settings.state_dir / "log") as supervisor:
         lookout = Lookout(settings, engine, patterns)

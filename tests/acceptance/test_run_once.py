@@ -1,0 +1,216 @@
+"""`run --once` with real processes in embedded mode: a file through both queues into both tables."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.generate import write_file
+from tests.services import wait_until
+
+#: The keys of the summary, in the order of the contract.
+SUMMARY_KEYS = [
+    "lines",
+    "raw",
+    "clean",
+    "rejected",
+    "seconds",
+    "lines_per_second",
+    "missing_bytes",
+    "duplicate_lines",
+]
+LINE_COUNT = 3000
+
+
+@dataclass
+class Installation:
+    """A state folder, and the commands on it."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment of its commands."""
+        return {**os.environ, "SLUICE_STATE_DIR": str(self.folder / "var")}
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        """Start a command."""
+        command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def answer(self, *arguments: object, code: int = 0) -> dict[str, Any]:
+        """Return the JSON object of a command that ends with this code."""
+        return answer(self.start(*arguments, "--json"), code)
+
+    def log(self, child: str) -> str:
+        """Return the log of a child so far."""
+        path = self.folder / "var" / "log" / f"{child}.log"
+        return path.read_text() if path.exists() else ""
+
+
+def answer(command: "subprocess.Popen[str]", code: int = 0) -> dict[str, Any]:
+    """Return the JSON object on the last line of stdout of a command that ends with this code."""
+    out, err = command.communicate(timeout=100)
+    assert command.returncode == code, err
+    result: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return result
+
+
+def proven(summary: dict[str, Any], lines: int) -> bool:
+    """Tell whether a summary shows that many lines in both stages, none missing, none twice."""
+    stored = (summary["lines"], summary["raw"], summary["clean"] + summary["rejected"])
+    return stored == (lines,) * 3 and summary["missing_bytes"] == summary["duplicate_lines"] == 0
+
+
+def children_of(command: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Return every process below a command."""
+    return psutil.Process(command.pid).children(recursive=True)
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    """Tell whether none of the processes runs."""
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    """Return an installation on which nothing has run."""
+    return Installation(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Path, dict[str, Any]]:
+    """Return an installation with one file stored, the file, and the summary."""
+    installation = Installation(tmp_path_factory.mktemp("finished"))
+    path = installation.folder / "access.log"
+    write_file(path, LINE_COUNT, seed=7, broken=0.05)
+    return installation, path, installation.answer("run", "--once", path)
+
+
+def test_every_line_is_in_both_stages(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+    """The summary counts each line of the file in the lake, and as clean or rejected, once."""
+    _, path, summary = finished
+
+    assert list(summary) == SUMMARY_KEYS
+    assert proven(summary, path.read_bytes().count(b"\n"))
+    assert 0 < summary["rejected"] < LINE_COUNT / 5
+    assert summary["lines_per_second"] > 0
+
+
+def test_the_file_is_rebuilt_byte_for_byte(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+    """`rebuild` gives the file from the lake, by path and by id, to a file and to stdout."""
+    installation, path, _ = finished
+    target = installation.folder / "rebuilt.log"
+
+    assert installation.answer("rebuild", path, "--output", target)["bytes"] == path.stat().st_size
+    assert target.read_bytes() == path.read_bytes()
+
+    command = [sys.executable, "-m", "pipeline", "rebuild", "1", "--output", "-"]
+    assert subprocess.check_output(command, env=installation.environment) == path.read_bytes()
+
+
+def test_a_second_run_stores_nothing_new(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+    """The same file again gives the same totals, with no line added."""
+    installation, path, summary = finished
+
+    again = installation.answer("run", "--once", path)
+
+    changing = {"seconds", "lines_per_second"}
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in summary.items() if k not in changing
+    }
+    assert again["lines_per_second"] == 0
+
+
+def test_status_shows_source_and_queues(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+    """The source stands at its end without lag; the queues are empty."""
+    installation, path, _ = finished
+
+    status = installation.answer("status")
+
+    (source,) = status["sources"]
+    size = path.stat().st_size
+    assert {"id", "path", "size", "offset", "lag_bytes", "lost_bytes", "state"} <= source.keys()
+    assert (source["path"], source["size"], source["offset"]) == (str(path), size, size)
+    assert (source["lag_bytes"], source["lost_bytes"]) == (0, 0)
+    assert {"queue-data-lake", "queue-data-clean"} <= status["queues"].keys()
+    assert all(depth == {"messages": 0, "dead": 0} for depth in status["queues"].values())
+
+
+def test_the_audit_proves_it(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+    """The deep audit finds nothing missing, nothing twice, and the file identical."""
+    installation, _, _ = finished
+
+    report = installation.answer("audit", "--deep")
+
+    assert (report["missing_bytes"], report["duplicate_lines"], report["conflicts"]) == (0, 0, 0)
+    assert [source["file"] for source in report["sources"]] == ["identical"]
+
+
+def test_a_deleted_row_is_noticed(
+    finished: tuple[Installation, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """An audit of a database that lost a row ends with code 1 and says how many are gone."""
+    installation, _, _ = finished
+    copy = tmp_path / "damaged.db"
+    script = (
+        "import sqlite3, sys; a, b = map(sqlite3.connect, sys.argv[1:]); a.backup(b)\n"
+        "b.execute('DELETE FROM raw_logs WHERE line_start = 0'); b.commit()"
+    )
+    original = installation.folder / "var" / "sluice.db"
+    subprocess.run([sys.executable, "-c", script, original, copy], check=True)
+    damaged = Installation(installation.folder)
+    environment = {**damaged.environment, "DATABASE_URL": f"sqlite:///{copy}"}
+
+    command = [sys.executable, "-m", "pipeline", "audit", "--json"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["missing_lines"] == 1
+
+
+def test_a_path_that_is_not_there_is_named(installation: Installation) -> None:
+    """A file that does not exist ends the run at once, with code 2 and its name."""
+    answered = installation.answer("run", "--once", "absent.log", code=2)
+
+    assert "absent.log" in answered["error"]
+
+
+def test_a_killed_pool_is_started_again_and_the_run_completes(installation: Installation) -> None:
+    """`kill -9` of the lake pool while it works costs no line."""
+    path = installation.folder / "access.log"
+    write_file(path, 60_000, seed=3)
+    command = installation.start("run", "--once", path, "--json")
+    wait_until(lambda: "succeeded" in installation.log("lake"), "the first batch in the lake", 60)
+    pool = next(p for p in children_of(command) if "queue-data-lake" in p.cmdline())
+    pool.send_signal(signal.SIGKILL)
+
+    out, err = command.communicate(timeout=100)
+
+    assert "lake: ended by SIGKILL; starting it again" in err
+    assert command.returncode == 0, err
+    assert proven(json.loads(out.splitlines()[-1]), 60_000)
+
+
+def test_a_killed_run_leaves_no_process_and_the_next_one_completes_it(installation: Installation) -> None:
+    """After `kill -9` of the supervisor its children end; a new run stores what was left, once."""
+    path = installation.folder / "access.log"
+    write_file(path, 60_000, seed=4)
+    command = installation.start("run", "--once", path)
+    wait_until(lambda: "succeeded" in installation.log("clean"), "the first clean batch", 60)
+    children = children_of(command)
+    command.kill()
+    command.communicate()
+
+    wait_until(lambda: all_gone(children), "the end of every child", 30)
+
+    assert proven(installation.answer("run", "--once", path), 60_000)
