@@ -55,6 +55,7 @@ class Fragment:
 
     The regular expression engine scans a set of one excluded byte at more than twice the speed of a larger
     set, so `quick` may run across a newline: its caller has to see that every match took exactly one line.
+    It is bounded, or a block of lines without a single space would be scanned to its end from each of them.
     `strict` is `quick` without that freedom. Both accept less than `exact`, with the same captures.
     """
 
@@ -65,14 +66,15 @@ class Fragment:
 
 #: Placeholders, written in braces in a pattern.
 FRAGMENTS: dict[str, Fragment] = {
-    "word": Fragment(r"[^ ]+", r"[^ \n]+", r"[^ \n]+"),
-    # A user may hold spaces and brackets; it ends where a bracket and the two digits of a day stand.
-    "user": Fragment(r"[^\[]+", r"[^\[\n]+", r"(?:[^\[\n]|\[(?!\d\d/))+"),
-    "time": Fragment(r"\d\d/[^\]]+", r"\d\d/[^\]\n]+", r"\d\d/[^\]\n]+"),
-    # Up to the first quote that no backslash escapes. The unrolled form is linear in time and in memory.
-    "quoted": Fragment(r'[^"]*(?<!\\)', r'[^"\n]*(?<!\\)', r'[^"\\\n]*(?:\\.[^"\\\n]*)*'),
+    "word": Fragment(r"[^ ]{1,255}", r"[^ \n]+", r"[^ \n]+"),
+    # A user may hold spaces and brackets; it ends before a space, a bracket and the two digits of a day.
+    "user": Fragment(r"[^\[]{1,255}", r"[^\[\n]+", r"[^ \n]*+(?: (?!\[\d\d/)[^ \n]*+)*+"),
+    "time": Fragment(r"\d\d/[^\]]{1,99}", r"\d\d/[^\]\n]+", r"\d\d/[^\]\n]+"),
+    # Up to the first quote that no backslash escapes. Possessive, unrolled loops take linear time and, with
+    # nothing to go back to, little memory: a line of a mebibyte of escapes took 150 MiB without.
+    "quoted": Fragment(r'[^"]{0,4096}(?<!\\)', r'[^"\n]*(?<!\\)', r'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'),
     # Up to the last quote that lets the rest of the pattern match: raw quotes inside are kept.
-    "greedy": Fragment(r'[^"]*', r'[^"\n]*', r"[^\n]*"),
+    "greedy": Fragment(r'[^"]{0,4096}', r'[^"\n]*', r"[^\n]*"),
 }
 
 

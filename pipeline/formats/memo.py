@@ -53,8 +53,11 @@ class Memo(dict[bytes, T | None], Generic[T]):
         Raises:
             RejectedLine: the field does not convert.
         """
-        value = self.get(field)
-        return self._encode(self._columns, self._convert(field)) if value is None else value
+        (value,) = self.look_up((field,), 1)
+        if value is None:
+            self.refused.pop()
+            value = self._encode(self._columns, self._convert(field))
+        return value
 
     def __missing__(self, field: bytes) -> T | None:
         try:

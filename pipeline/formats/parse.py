@@ -101,8 +101,8 @@ class BlockParser(Generic[T]):
         return quick if all(fits) else self._with_odd(quick, lines, fits)
 
     def _find(self, block: bytes, line_count: int) -> list[Match]:
-        if not block.endswith(b"\n"):
-            block += b"\n" * bool(block)
+        if block and not block.endswith(b"\n"):
+            block += b"\n"
         matches: list[Match] = self._quick.findall(block)
         if len(matches) != line_count:  # one of them ran across a newline
             matches = self._strict.findall(block)
@@ -137,8 +137,7 @@ class BlockParser(Generic[T]):
         positions = [position for position, _ in rows]
         added = zip(*(values for _, values in rows), strict=True) if rows else [()] * len(quick.groups)
         groups = [
-            list(_weave(column, positions, values))
-            for column, values in zip(quick.groups, added, strict=True)
+            _weave(column, positions, values) for column, values in zip(quick.groups, added, strict=True)
         ]
         return ParsedBlock(list(compress(quick.starts, fits)), groups, rejected)
 

@@ -16,8 +16,8 @@ REQUEST = re.compile(
 ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 #: Authority and the rest of what CONNECT names.
 AUTHORITY = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
-#: Host, with what stands before an @ and the brackets of an IPv6 address, and a decimal port.
-HOST_PORT = re.compile(r"((?:.*@)?(?:\[[^\]]*\]|[^:@\[\]]*)):(0|[1-9][0-9]{0,4})", re.DOTALL)
+#: A port that its number gives back.
+PORT = re.compile(r"0|[1-9][0-9]{0,4}")
 MAX_PORT = 65535
 
 #: Host and port.
@@ -64,11 +64,16 @@ def split_query(rest: str) -> tuple[str, str | None]:
 
 
 def split_authority(authority: str) -> Authority:
-    """Return host and port; what is no port from 0 to 65535 in plain decimal stays in the host."""
-    match = HOST_PORT.fullmatch(authority)
-    if match is None or int(match[2]) > MAX_PORT:
-        return authority, None
-    return match[1], int(match[2])
+    """Return host and port; what is no port from 0 to 65535 in plain decimal stays in the host.
+
+    So do a user before an @ and the brackets of an IPv6 address.
+    """
+    host, _, port = authority.rpartition(":")
+    name = host.rpartition("@")[2]
+    is_bracketed = name.startswith("[") and name.endswith("]")
+    if PORT.fullmatch(port) and int(port) <= MAX_PORT and (is_bracketed or ":" not in name):
+        return host, int(port)
+    return authority, None
 
 
 def join_url(target: Target) -> str:
