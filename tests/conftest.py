@@ -2,10 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import kombu
@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{service}: {origin}")
 
 
-def _missing(service: str, reason: str) -> None:
+def _missing(service: str, reason: str) -> NoReturn:
     _origins[service] = f"none: {reason}"
     message = f"no {service}: {reason}"
     if REQUIRE_SERVICES:
@@ -55,8 +55,26 @@ def _missing(service: str, reason: str) -> None:
     pytest.skip(message)
 
 
-def _foreign_queues(url: str) -> list[str]:
-    """Return those of our queue names that stand on a broker already."""
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, Any, Any]:
+    """Turn a server that cannot be started for a fixture of any test into a skip with its reason."""
+    try:
+        return (yield)
+    except ServiceMissing as reason:
+        return _missing("private server", str(reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, Any, Any]:
+    """Turn a server that cannot be started in the middle of any test into a skip with its reason."""
+    try:
+        return (yield)
+    except ServiceMissing as reason:
+        return _missing("private server", str(reason))
+
+
+def _foreign_names(url: str) -> list[str]:
+    """Return those of our names of queues and of the exchange that stand on a broker already."""
     found = []
     with kombu.Connection(url) as connection:
         for queue in (*topology.LIVE_QUEUES, *topology.DEAD_QUEUES):
@@ -66,7 +84,12 @@ def _foreign_queues(url: str) -> list[str]:
             except NotFound:
                 continue
             found.append(queue.name)
-    return found
+        try:
+            with connection.channel() as channel:
+                channel.exchange_declare(topology.LOGS.name, topology.LOGS.type, passive=True)
+        except NotFound:
+            return found
+    return [*found, topology.LOGS.name]
 
 
 def delete_topology(url: str) -> None:
@@ -80,7 +103,7 @@ def delete_topology(url: str) -> None:
 def _local_broker() -> tuple[str, str]:
     if not broker_answers(LOCAL_BROKER_URL):
         raise ServiceMissing("nothing answers on 127.0.0.1:5672")
-    if found := _foreign_queues(LOCAL_BROKER_URL):
+    if found := _foreign_names(LOCAL_BROKER_URL):
         raise ServiceMissing(f"the broker on 127.0.0.1:5672 holds {found[0]}, which the tests would delete")
     return LOCAL_BROKER_URL, "the server on 127.0.0.1:5672"
 
