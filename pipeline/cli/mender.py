@@ -14,6 +14,8 @@ from tasks.repair import RepairReport, repair
 STALL_SECONDS = 5.0
 #: Longest such time, in seconds: it doubles with each repair that moved nothing.
 LONGEST_STALL_SECONDS = 300.0
+#: Looks at a queue that stands still before it is worth a word: three times the stall.
+PATIENCE = 3
 #: Repairs in a row that move nothing: what is missing then cannot be stored.
 ATTEMPTS = 3
 
@@ -26,7 +28,7 @@ class Mender:
         self._engine = engine
         self._seen: tuple[int, tuple[int, ...]] | None = None
         self._moved_at = time.monotonic()
-        self._attempts = 0
+        self._attempts = self._waits = 0
         self._said = ""
 
     @property
@@ -57,9 +59,11 @@ class Mender:
     def _repair(self) -> None:
         with Publisher(self._settings) as publisher:
             report = repair(self._settings, self._engine, publisher)
-        # What waits in a queue is not lost: its pool is slow, or about to be restarted.
+        # What waits in a queue is not lost: its pool is starting, slow, or about to be restarted.
         self._attempts += not report.waiting
-        self.say(words(report))
+        self._waits += 1 if report.waiting else -self._waits
+        if not report.waiting or self._waits >= PATIENCE:
+            self.say(words(report))
 
 
 def words(report: RepairReport) -> str:
