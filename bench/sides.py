@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from bench.deployment import Deployment
 from bench.figures import Run
 from bench.meter import Meter
 from bench.rows import Rows
-from bench.servers import Servers, database
+from bench.servers import Servers, database, scratch, servers
 from pipeline import generate
 from pipeline.cli import output
 
@@ -47,6 +47,12 @@ class Side(Protocol):
 
     def pipeline(self, sample: Sample) -> Run:
         """Stream the log through the whole pipeline into fresh tables."""
+
+    def deployed(self) -> AbstractContextManager[Deployment]:
+        """Yield pools that are ready, with empty tables."""
+
+    def roots(self) -> Mapping[str, int | None]:
+        """Return the root process of each server."""
 
 
 class OnServers:
@@ -97,10 +103,25 @@ class Embedded:
             yield deployment
         shutil.rmtree(folder)
 
+    def roots(self) -> Mapping[str, int | None]:
+        """Return nothing: there is no server."""
+        return {}
+
     def pipeline(self, sample: Sample) -> Run:
         """Stream through the embedded broker into SQLite."""
         with self.deployed() as deployment:
             return stream(deployment, sample, {})
+
+
+@contextmanager
+def side(*, embedded: bool) -> Iterator[tuple[Side, Path]]:
+    """Yield where to load to, servers started, and a scratch folder."""
+    with scratch() as folder:
+        if embedded:
+            yield Embedded(folder), folder
+            return
+        with servers() as own:
+            yield OnServers(own, folder), folder
 
 
 def stream(deployment: Deployment, sample: Sample, servers: Mapping[str, int | None]) -> Run:

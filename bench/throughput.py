@@ -1,15 +1,13 @@
 """How fast a complete file is stored by both stages, beside the database's own loader of the same rows."""
 
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from bench import figures, rows
 from bench.figures import Run
 from bench.report import Report
-from bench.servers import scratch, servers
-from bench.sides import Embedded, OnServers, Side, make_sample
+from bench.sides import make_sample, side
 from pipeline.cli import output
 
 _PLACES = {"raw_logs": "lake", "clean_records": "clean"}
@@ -31,17 +29,6 @@ def throughput(lines: int, runs: int, *, embedded: bool = False) -> Report:
             streams.append(where.pipeline(sample))
             _say(number, runs, references[-1], streams[-1])
     return _report("throughput embedded" if embedded else "throughput", references, streams, sample.size)
-
-
-@contextmanager
-def side(*, embedded: bool) -> Iterator[tuple[Side, Any]]:
-    """Yield where to load to, servers started, and a scratch folder."""
-    with scratch() as folder:
-        if embedded:
-            yield Embedded(folder), folder
-            return
-        with servers() as own:
-            yield OnServers(own, folder), folder
 
 
 def _say(number: int, runs: int, reference: Run, stream: Run) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.latency import latency
 from bench.report import Report
 from bench.throughput import throughput
 from pipeline.cli import options, output
@@ -45,4 +46,7 @@ def command(  # noqa: PLR0917 - one for each option
 
 def benchmarks(lines: int, runs: int, *, embedded: bool) -> dict[str, Callable[[], Report]]:
     """Return every benchmark by its name."""
-    return {"throughput": partial(throughput, lines, runs, embedded=embedded)}
+    return {
+        "throughput": partial(throughput, lines, runs, embedded=embedded),
+        "latency": partial(latency, embedded=embedded),
+    }
