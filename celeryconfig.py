@@ -72,4 +72,9 @@ beat_schedule = {
         # A message that waited until the next one is due has nothing to add.
         "options": {"expires": _settings.audit_seconds},
     },
+    "replay dead letters": {
+        "task": "dead.replay",
+        "schedule": _settings.replay_seconds,
+        "options": {"expires": _settings.replay_seconds},
+    },
 }

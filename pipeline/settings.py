@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     audit_seconds: float = Field(
         300.0, alias="SLUICE_AUDIT_SECONDS", ge=1, description="time between two audits with repair by beat"
     )
+    replay_seconds: float = Field(
+        900.0,
+        alias="SLUICE_REPLAY_SECONDS",
+        ge=1,
+        description="time between two replays of dead letters by beat",
+    )
     log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
 
     @classmethod

@@ -10,7 +10,7 @@ from pipeline.publish import check
 from pipeline.settings import Settings
 from tasks.routing import consumed_stage
 
-app = Celery("sluice", include=["tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit"])
+app = Celery("sluice", include=["tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead"])
 app.config_from_object("celeryconfig")
 
 
