@@ -1,7 +1,7 @@
 """What a log format is: one pattern with named groups, and the columns that each group fills."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -159,16 +159,12 @@ class Format:
 
     @cached_property
     def _prefixes(self) -> re.Pattern[bytes]:
+        # Each group with what stands around it, from the space before it to the next space; all optional,
+        # each inside the one before.
         nested = ""
-        for piece in reversed(list(self._pieces())):
-            nested = f"(?:{piece}{nested})?"
+        for piece in reversed(re.split(r"(?= [^ ()]*\(\?P<)", _expand(self.pattern, "exact"))):
+            nested = f"(?:{piece}(?= |\\r?$){nested})?"
         return self._compile(nested)
-
-    def _pieces(self) -> Iterator[str]:
-        # Each group with the text that follows it up to the next group.
-        first, *pieces = re.split(r"(?=\(\?P<)", _expand(self.pattern, "exact"))
-        yield first + pieces[0]
-        yield from pieces[1:]
 
     def _compile(self, pattern: str) -> re.Pattern[bytes]:
         try:

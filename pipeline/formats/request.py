@@ -68,10 +68,10 @@ def split_authority(authority: str) -> Authority:
 
     So do a user before an @ and the brackets of an IPv6 address.
     """
-    host, _, port = authority.rpartition(":")
+    host, colon, port = authority.rpartition(":")
     name = host.rpartition("@")[2]
-    is_bracketed = name.startswith("[") and name.endswith("]")
-    if PORT.fullmatch(port) and int(port) <= MAX_PORT and (is_bracketed or ":" not in name):
+    is_name = ":" not in name or (name.startswith("[") and name.endswith("]"))
+    if colon and is_name and PORT.fullmatch(port) and int(port) <= MAX_PORT:
         return host, int(port)
     return authority, None
 

@@ -1,0 +1,88 @@
+"""Time and memory of the parser on lines and blocks that are made to be slow."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.formats import FORMATS, get_format
+from pipeline.formats.parse import BlockParser
+from tests.unit.formats.lines import COMBINED_LINE, HEAD, typed
+
+#: The shorter of two compared inputs, in bytes.
+SHORT_BYTES = 1 << 18
+#: What doubling an input may cost, and the noise of the clock.
+DOUBLING, NOISE_SECONDS = 2.5, 0.01
+
+END = b'" 200 1 "-" "-"'
+LINES: dict[str, Callable[[int], bytes]] = {
+    "spaces": lambda n: b" " * n,
+    "NUL": lambda n: b"\0" * n,
+    "client": lambda n: b"a" * n + HEAD[11:] + b'"' + END,
+    "brackets": lambda n: b"a - " + b" [" * (n // 2),
+    "user of brackets": lambda n: b"a - " + b"[" * n + HEAD[15:] + b'"' + END,
+    "days": lambda n: b"a - " + b" [17/" * (n // 5),
+    "times": lambda n: b"a - " + b' [17/x] "' * (n // 9),
+    "long time": lambda n: HEAD[:19] + b"/" + b"x" * n + b'] "' + END,
+    "quotes": lambda n: HEAD + b'"' * n,
+    "escaped quotes": lambda n: HEAD + b'"' + b'\\"' * (n // 2),
+    "escaped quotes, closed": lambda n: HEAD + b'"' + b'\\"' * (n // 2) + END,
+    "escaped quotes in three fields": lambda n: b'%s"%s" 2 1 "%s" "%s' % (HEAD, *[b'\\"' * (n // 6)] * 3),
+    "ends of a request": lambda n: HEAD + b'"' + b'" 200 1 ' * (n // 8),
+    "ends of a line": lambda n: HEAD + b'"' + b'" 200 1 -' * (n // 9) + b"x",
+    "digits": lambda n: HEAD + b'"GET / HTTP/1.1" 200 ' + b"1" * n + b' "-" "-"',
+    "versions": lambda n: HEAD + b'"' + b"GET HTTP/1.1 " * (n // 13) + END,
+    "at signs": lambda n: HEAD + b'"GET http://' + b"@[" * (n // 2) + b" HTTP/1.1" + END,
+    "colons": lambda n: HEAD + b'"CONNECT ' + b":" * n + b" HTTP/1.1" + END,
+}
+#: A line each, repeated over a block in which the quick reading might run on to the end from every one.
+BLOCKS = {
+    "no space": b"a" * 250 + b"\n",
+    "no bracket": b"a b c " * 40 + b"\n",
+    "no second quote": HEAD + b'"' + b"x" * 200 + b"\n",
+    "day that is not there": COMBINED_LINE.replace(b"17/May", b"31/Feb") + b"\n",
+    "empty": b"\n",
+}
+
+
+def seconds(block: bytes) -> float:
+    """Return the processor time that all formats together take for a block, the best of three."""
+    parsers = [BlockParser(format_, typed) for format_ in FORMATS.values()]
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        for parser in parsers:
+            parser.parse(block)
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize("make_line", LINES.values(), ids=LINES.keys())
+def test_time_grows_with_the_line(make_line: Callable[[int], bytes]) -> None:
+    """Twice the line takes about twice the time, whatever it is made of."""
+    short, long = (seconds(make_line(size) + b"\n") for size in (SHORT_BYTES, 2 * SHORT_BYTES))
+
+    assert long <= DOUBLING * short + NOISE_SECONDS
+
+
+@pytest.mark.parametrize("line", BLOCKS.values(), ids=BLOCKS.keys())
+def test_time_grows_with_the_block(line: bytes) -> None:
+    """Twice the lines take about twice the time, also where not one of them fits."""
+    short, long = (seconds(line * (size // 250)) for size in (SHORT_BYTES, 2 * SHORT_BYTES))
+
+    assert long <= DOUBLING * short + NOISE_SECONDS
+
+
+@pytest.mark.parametrize("line", [LINES["escaped quotes, closed"](1 << 20), LINES["brackets"](1 << 20)])
+def test_memory_stays_near_the_size_of_the_line(line: bytes) -> None:
+    """A line of a mebibyte takes a few times its size, not a hundred times."""
+    parser = BlockParser(get_format("combined"), typed)
+    tracemalloc.start()
+    try:
+        parser.parse(line)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 16 << 20
