@@ -96,7 +96,7 @@ def end_other_sessions(engine: Engine) -> None:
 
 def test_sessions_killed_at_work_are_waited_for(postgresql: Engine) -> None:
     """A session that ends inside a transaction leaves nothing and asks for another try."""
-    with pytest.raises(DatabaseUnavailable):  # noqa: PT012 - the end of the session comes in between
+    with pytest.raises(DatabaseUnavailable):  # noqa: PT012, SIM117 - the session ends in between
         with transaction(postgresql) as connection:
             connection.execute(text("SELECT 1"))
             end_other_sessions(postgresql)

@@ -246,7 +246,10 @@ def test_rollback_leaves_nothing(engine: Engine) -> None:
         connection.execute(text("ALTER TABLE raw_logs_away RENAME TO raw_logs"))
 
     assert [count_rows(engine, model) for model in (Source, Segment, RawLog)] == [0, 0, 0]
+    # The number that the first source had for a moment may go to the second: they must not be mixed up.
+    assert store.store(make_batch(LINE.upper(), key="cd" * 16)).new_bytes == len(LINE)
     assert store.store(make_batch()).new_bytes == len(LINE)
+    assert [source.key for source in list_sources(engine)] == ["cd" * 16, KEY]
 
 
 def test_rebuild_refuses_a_gap(engine: Engine) -> None:
