@@ -7,8 +7,9 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import PurePath
 
-from pipeline.checkpoint import CheckpointStore, Generation, State
+from pipeline.checkpoint import CheckpointStore
 from pipeline.fingerprint import ANCHOR_BYTES, PREFIX_BYTES, Content, digest, first_line, source_key
+from pipeline.generation import Generation, State
 from pipeline.tail import Tail
 from pipeline.watch import shown
 
@@ -27,6 +28,7 @@ class Verdict(Enum):
     READY = "it has its generation"
     WAIT = "it is not known yet which source it is"
     COVERED = "everything in it belongs to another source and was read there"
+    FOREIGN = "no pattern takes it, and it is not the rest of a source either"
 
 
 class Identity:
@@ -54,6 +56,16 @@ class Identity:
 
     def resolve(self, tail: Tail, content: Content, now: float, *, ended: bool) -> Verdict:
         """Give a tail its generation, or say why it has none; with `ended` nothing more is coming."""
+        verdict = self._recognise(tail, content, now, ended=ended)
+        if verdict is None and tail.known_only:
+            return Verdict.FOREIGN
+        if verdict is None:
+            line = first_line(tail.head, ended=ended)
+            assert line is not None
+            self._create(tail, line, digest(line))
+        return verdict or Verdict.READY
+
+    def _recognise(self, tail: Tail, content: Content, now: float, *, ended: bool) -> Verdict | None:
         known = tail.generation or self._by_inode.get(tail.identity)
         if known is not None and known.state is not State.TRUNCATED:
             if self._is_unchanged(known, content):
@@ -65,13 +77,11 @@ class Identity:
         line = first_line(tail.head, ended=ended)
         if line is None:
             return Verdict.WAIT
-        head = digest(line)
-        for candidate in reversed(self._by_head[head]):
+        for candidate in reversed(self._by_head[digest(line)]):
             verdict = self._compare(tail, candidate, content, now)
             if verdict is not None:
                 return verdict
-        self._create(tail, line, head)
-        return Verdict.READY
+        return None
 
     def end(self, generation: Generation, state: State) -> None:
         """Close a generation whose file went away; count what was seen of it and not read."""

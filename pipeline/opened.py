@@ -3,9 +3,9 @@
 from collections import OrderedDict
 
 from pipeline.archive import open_content
-from pipeline.checkpoint import State
 from pipeline.content import PlainFile, RefusedFile
 from pipeline.fingerprint import Content
+from pipeline.generation import State
 from pipeline.tail import Tail
 from pipeline.watch import Finder
 

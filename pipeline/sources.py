@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pipeline.archive import Archive, is_archive
 from pipeline.batch import Batch, Source
 from pipeline.blocks import Limits
-from pipeline.checkpoint import CheckpointStore, Generation, State
+from pipeline.checkpoint import CheckpointStore
 from pipeline.fingerprint import Content
+from pipeline.generation import Generation, State
 from pipeline.identity import HOLD_SECONDS, Identity, Verdict
 from pipeline.opened import OpenFiles
 from pipeline.orphans import Orphans
@@ -72,8 +73,10 @@ class Sources:
             self._see(sighting)
         for tail in [tail for tail in self.tails.values() if tail.identity not in seen]:
             self._look_for(tail)
+        self._resolve()
         for sighting in self._orphans.seek(now):
-            self._see(sighting)
+            if sighting.identity not in self.tails:
+                self._add(Tail.of(sighting, self._rules.limits, now)).known_only = True
         self._resolve()
         for tail in self.tails.values():
             if tail.rotated and tail.resolved and tail.unread and self._has_ended(tail):
@@ -192,6 +195,7 @@ class Sources:
         if tail.generation is not None:
             tail.describe()
             self._identity.end(tail.generation, State.TRUNCATED)
+            self._orphans.add(tail.generation, self._now)
         elif tail.head:
             self._identity.bury(tail)
         tail.restart()
@@ -225,9 +229,10 @@ class Sources:
     def _gone(self, tail: Tail) -> None:
         generation = tail.generation
         if generation is not None:
+            if tail.verified:
+                tail.describe()
             if not tail.verified or generation.lag_bytes:
                 self._orphans.add(generation, self._now)
-            tail.describe()
             self._identity.end(generation, State.GONE)
         elif tail.head:
             tail.deleted = True
@@ -255,7 +260,13 @@ class Sources:
         if content is None:
             return False
         ended = self._rules.once or tail.archive or self._has_ended(tail)
+        before = tail.generation
         verdict = self._identity.resolve(tail, content, self._now, ended=ended)
+        if before is not None and before.ended:
+            self._orphans.add(before, self._now)
+        if verdict is Verdict.FOREIGN or (tail.known_only and verdict is Verdict.WAIT):
+            self._drop(tail)
+            return True
         tail.covered = verdict is Verdict.COVERED
         if verdict is Verdict.READY and tail.unread:
             self.ready[tail.identity] = tail

@@ -8,9 +8,9 @@ from typing import Self
 from pipeline.archive import is_archive
 from pipeline.batch import Batch, Source
 from pipeline.blocks import Cutter, Limits
-from pipeline.checkpoint import Generation, State
 from pipeline.errors import PipelineError
 from pipeline.fingerprint import PREFIX_BYTES, Content, digest, first_line
+from pipeline.generation import Generation, State
 from pipeline.watch import Sighting
 
 #: Sizes remembered with their time, to tell how old the oldest unread byte is.
@@ -34,6 +34,7 @@ class Tail:
         changed_at: monotonic seconds when it last grew or shrank.
         not_before: monotonic seconds before which a small batch waits for more lines.
         dry: nothing more comes out of it until it changes or ends.
+        known_only: no pattern takes it; it is followed only if it is the rest of a source.
         head: what was read of the first line while that is not complete.
     """
 
@@ -55,6 +56,7 @@ class Tail:
     changed_at: float = 0.0
     not_before: float = 0.0
     dry: bool = False
+    known_only: bool = False
     head: bytes = b""
     _seen: deque[tuple[int, float]] = field(default_factory=deque)
 

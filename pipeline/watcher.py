@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline.batch import Batch
 from pipeline.blocks import Limits
-from pipeline.checkpoint import FILE_NAME, CheckpointStore, Generation
+from pipeline.checkpoint import FILE_NAME, CheckpointStore
 from pipeline.errors import BrokerUnavailable
 from pipeline.events import Hints
 from pipeline.settings import Settings
@@ -18,6 +18,7 @@ from pipeline.sources import Rules, Sources
 from pipeline.watch import Finder
 
 if TYPE_CHECKING:
+    from pipeline.generation import Generation
     from pipeline.tail import Tail
 
 logger = logging.getLogger(__name__)
@@ -54,12 +55,14 @@ class Loop:
         *,
         sweep_seconds: float,
         period_seconds: float,
+        sweep_share: float = SWEEP_SHARE,
     ) -> None:
         self.sources = sources
         self._store = store
         self._publisher = publisher
         self._sweep_seconds = sweep_seconds
         self._period_seconds = period_seconds
+        self._sweep_share = sweep_share
         self._next_sweep = float("-inf")
         self._pending: tuple[Tail, Generation, Batch] | None = None
         self._retry_at = 0.0
@@ -92,7 +95,7 @@ class Loop:
         self.sources.sweep(now)
         self.sources.note_states(blocked=self.blocked)
         cost = time.perf_counter() - began
-        self._next_sweep = now + max(self._sweep_seconds, cost / SWEEP_SHARE)
+        self._next_sweep = now + max(self._sweep_seconds, cost / self._sweep_share)
 
     def _publish_ready(self, now: float) -> float:
         wait = float("inf")
