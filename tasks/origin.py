@@ -1,5 +1,6 @@
-"""The file that a source was read from, opened again for a repair: the same bytes, or none."""
+"""Where the bytes of a source may be: the file that it was read from, its checkpoint, its dead letters."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -7,11 +8,14 @@ from typing import Self
 from pipeline import journal
 from pipeline.archive import is_archive, open_content
 from pipeline.blocks import Cutter, Limits
-from pipeline.checkpoint import FILE_NAME, Generation
+from pipeline.checkpoint import FILE_NAME
 from pipeline.content import PlainFile, RefusedFile
+from pipeline.dead import browse
 from pipeline.errors import PipelineError
 from pipeline.fingerprint import Content
+from pipeline.generation import Generation
 from pipeline.settings import Settings
+from pipeline.topology import Stage
 from pipeline.watch import Finder
 
 
@@ -34,6 +38,12 @@ class _Part:
 
     def next_written(self, offset: int) -> int:
         return min(self._content.next_written(offset), self._end)
+
+    def stat(self) -> os.stat_result:
+        return self._content.stat()
+
+    def place(self) -> str:
+        return self._content.place()
 
     def close(self) -> None:
         self._content.close()
@@ -123,3 +133,16 @@ def read_generations(state_dir: Path) -> dict[str, Generation]:
         else:
             generations[record["key"]] = Generation.from_map(record)
     return generations
+
+
+def dead_ranges(settings: Settings, stage: Stage) -> dict[str, list[tuple[int, int]]]:
+    """Return the byte ranges in the dead letters of a stage, in order, by source key.
+
+    Raises:
+        BrokerUnavailable: the broker does not answer.
+    """
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for letter in browse(settings, stage.queue_name):
+        if letter.batch is not None:
+            ranges.setdefault(letter.batch.source.key, []).append((letter.batch.start, letter.batch.end))
+    return {key: sorted(found) for key, found in ranges.items()}

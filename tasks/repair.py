@@ -6,23 +6,27 @@ harmless, because the ledger of the stage stores a range once.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from db.engine import reading
-from db.ledger import gaps, overlapping, stored_end
+from db.ledger import complement, gaps, overlapping, stored_end
+from db.models import Segment
 from db.rebuild import held_bytes
 from db.sources import SourceRow, list_sources
 from pipeline.batch import Batch, Source
-from pipeline.checkpoint import Generation
 from pipeline.depths import queue_depths
+from pipeline.generation import Generation
 from pipeline.settings import Settings
 from pipeline.topology import Stage
-from tasks.origin import Origin, OriginLost, read_generations
+from tasks.origin import Origin, OriginLost, dead_ranges, read_generations
 
 Range = tuple[int, int]
+
+#: A gap behind which its stage stored something so long ago, in seconds, is no longer on its way.
+OVERDUE_SECONDS = 120.0
 
 
 class StagePublisher(Protocol):
@@ -47,6 +51,10 @@ class Unavailable:
     reason: str
 
 
+#: Missing ranges of each stage and source key.
+Missing = dict[tuple[Stage, str], list[Range]]
+
+
 @dataclass
 class RepairReport:
     """What a repair did.
@@ -54,33 +62,44 @@ class RepairReport:
     Attributes:
         published_bytes: bytes that were published again, of each stage.
         unavailable: what neither the file nor the lake holds.
+        dead: what waits in the dead letters; a person or a newer version replays it.
         waiting: stages that miss bytes while messages wait in their queue: these may be the bytes.
+        missing: every range that was missing, whatever became of it.
     """
 
     published_bytes: dict[Stage, int] = field(default_factory=lambda: dict.fromkeys(Stage, 0))
     unavailable: list[Unavailable] = field(default_factory=list)
+    dead: list[Unavailable] = field(default_factory=list)
     waiting: list[Stage] = field(default_factory=list)
+    missing: Missing = field(default_factory=dict)
 
 
-def repair(settings: Settings, engine: Engine, publisher: StagePublisher) -> RepairReport:
+def repair(
+    settings: Settings, engine: Engine, publisher: StagePublisher, since: Missing | None = None
+) -> RepairReport:
     """Publish again what each stage misses of what was confirmed, to that stage alone.
 
-    A stage whose queue is not empty is left for later: what it misses may be on its way.
+    While messages wait in its queue, a stage misses what is on its way; then only ranges that it has left
+    behind for `OVERDUE_SECONDS` are published. Dead letters are left alone. With `since`, the `missing` of
+    an earlier repair, only what was missing then as well is published: the work in hand is not.
 
     Raises:
         BrokerUnavailable, DatabaseUnavailable: not now; a second call goes on where this one stopped.
         CheckpointError: the checkpoint cannot be read.
     """
-    return _Repair(settings, engine, publisher).run()
+    return _Repair(settings, engine, publisher, since).run()
 
 
 class _Repair:
     """One repair."""
 
-    def __init__(self, settings: Settings, engine: Engine, publisher: StagePublisher) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, publisher: StagePublisher, since: Missing | None
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._publisher = publisher
+        self._since = since
         self._report = RepairReport()
 
     def run(self) -> RepairReport:
@@ -88,30 +107,61 @@ class _Repair:
         generations = read_generations(self._settings.state_dir)
         rows = {row.key: row for row in list_sources(self._engine)}
         for stage in Stage:
-            busy = depths[stage.queue_name].messages > 0
+            depth = depths[stage.queue_name]
+            dead = dead_ranges(self._settings, stage) if depth.dead else {}
             for key in rows.keys() | generations.keys():
-                self._source(stage, rows.get(key), generations.get(key), busy=busy)
+                row, generation = rows.get(key), generations.get(key)
+                missing = self._missing(stage, key, row, generation.offset if generation else 0)
+                living = self._without_dead(stage, row, missing, dead.get(key, []))
+                ready = self._overdue(stage, row, living) if depth.messages else living
+                self._source(stage, row, generation, ready)
         return self._report
 
     def _source(
-        self, stage: Stage, row: SourceRow | None, generation: Generation | None, *, busy: bool
+        self, stage: Stage, row: SourceRow | None, generation: Generation | None, missing: Sequence[Range]
     ) -> None:
-        missing = self._missing(stage, row, generation.offset if generation else 0)
-        if missing and busy:
-            if stage not in self._report.waiting:
-                self._report.waiting.append(stage)
-            return
-        source = _source_of(self._settings, row, generation)
-        for gap in missing:
-            given = list(self._from_lake(source, stage, row, gap))
-            self._from_file(source, generation, stage, _without(gap, given))
+        for start, end in missing:
+            source = _source_of(self._settings, row, generation)
+            given = list(self._from_lake(source, stage, row, (start, end)))
+            self._from_file(source, generation, stage, complement(given, start, end))
 
-    def _missing(self, stage: Stage, row: SourceRow | None, offset: int) -> list[Range]:
+    def _missing(self, stage: Stage, key: str, row: SourceRow | None, offset: int) -> list[Range]:
         if row is None:
-            return [(0, offset)] if offset else []
+            missing = [(0, offset)] if offset else []
+        else:
+            with reading(self._engine) as connection:
+                end = max(offset, *(stored_end(connection, row.id, each) for each in Stage))
+                missing = gaps(connection, row.id, stage, end)
+        if missing:
+            self._report.missing[stage, key] = missing
+        return missing if self._since is None else _common(missing, self._since.get((stage, key), []))
+
+    def _without_dead(
+        self, stage: Stage, row: SourceRow | None, missing: Sequence[Range], dead: Sequence[Range]
+    ) -> list[Range]:
+        path = row.path if row else ""
+        self._report.dead += [
+            Unavailable(path, stage, start, end, "it is in the dead letters")
+            for start, end in _common(missing, dead)
+        ]
+        return [part for start, end in missing for part in complement(dead, start, end)]
+
+    def _overdue(self, stage: Stage, row: SourceRow | None, missing: Sequence[Range]) -> list[Range]:
+        """Return the gaps behind which the stage stored something long ago; the others count as waiting."""
+        if not missing:
+            return []
+        limit = datetime.now(UTC) - timedelta(seconds=OVERDUE_SECONDS)
+        query = select(Segment.start_offset).where(
+            Segment.source_id == (row.id if row else None),
+            Segment.stage == stage.value,
+            Segment.stored_at < limit,
+        )
         with reading(self._engine) as connection:
-            end = max(offset, *(stored_end(connection, row.id, each) for each in Stage))
-            return gaps(connection, row.id, stage, end)
+            starts = query.where(Segment.start_offset.in_([end for _, end in missing]))
+            passed = set(connection.scalars(starts))
+        if any(end not in passed for _, end in missing) and stage not in self._report.waiting:
+            self._report.waiting.append(stage)
+        return [gap for gap in missing if gap[1] in passed]
 
     def _from_lake(self, source: Source, stage: Stage, row: SourceRow | None, gap: Range) -> Iterator[Range]:
         """Publish what the lake can give of a gap of the clean stage, and yield these ranges in order."""
@@ -168,8 +218,7 @@ def _source_of(settings: Settings, row: SourceRow | None, generation: Generation
     )
 
 
-def _without(whole: Range, parts: Sequence[Range]) -> list[Range]:
-    """Return what is left of a range without disjoint, sorted parts of it."""
-    edges = [whole[0], *(edge for part in parts for edge in part), whole[1]]
-    between = list(pairwise(edges))[::2]
-    return [(start, end) for start, end in between if start < end]
+def _common(first: Sequence[Range], second: Sequence[Range]) -> list[Range]:
+    """Return what two lists of ranges share."""
+    pairs = [(max(a, c), min(b, d)) for a, b in first for c, d in second]
+    return [(start, end) for start, end in pairs if start < end]

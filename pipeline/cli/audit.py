@@ -9,12 +9,13 @@ from sqlalchemy import Engine
 
 from db.audit import AuditReport, SourceAudit, audit
 from db.rebuild import rebuild
-from pipeline.checkpoint import Generation, read_offsets
+from pipeline.checkpoint import read_offsets
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.mender import words
 from pipeline.cli.sources import open_database
 from pipeline.errors import PermanentError
+from pipeline.generation import Generation
 from pipeline.publish import Publisher
 from pipeline.settings import Settings
 from pipeline.topology import Stage

@@ -12,10 +12,12 @@ WATCHER, BEAT = "watcher", "beat"
 POOLS = tuple(stage.value for stage in Stage)
 
 
-def watcher(paths: Sequence[str], *, once: bool) -> Recipe:
+def watcher(paths: Sequence[str], *, once: bool, newest_first: bool = False) -> Recipe:
     """Return the recipe of the watcher; with `once` it ends when all that is there is confirmed."""
-    command = (sys.executable, "-m", "pipeline", "watch", *(["--once"] if once else []), "--", *paths)
-    return Recipe(WATCHER, command, lasting=not once)
+    options = [*(["--once"] if once else []), *(["--newest-first"] if newest_first else [])]
+    return Recipe(
+        WATCHER, (sys.executable, "-m", "pipeline", "watch", *options, "--", *paths), lasting=not once
+    )
 
 
 def pool(stage: Stage, settings: Settings) -> Recipe:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once."""
+"""Ctrl-C, SIGTERM, a closed terminal: the first asks for an orderly end, the second ends at once."""
 
 import signal
 import threading
@@ -6,26 +6,24 @@ from types import FrameType
 
 from pipeline.cli import output
 
+#: Signals that ask for an end.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interruption:
-    """Notices the signals that ask this process to end; made in the main thread."""
+    """Notices the signals that ask this process to end; made in the main thread.
 
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+    `asked` is set by the first; the second raises KeyboardInterrupt wherever the main thread is.
+    """
+
+    def __init__(self, words: str) -> None:
+        self.asked = threading.Event()
+        self._words = words
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
 
-    @property
-    def asked(self) -> bool:
-        """True once an end has been asked for."""
-        return self._asked.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for that long at most, and return whether an end has been asked for."""
-        return self._asked.wait(seconds)
-
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked.is_set():
+        if self.asked.is_set():
             raise KeyboardInterrupt
-        self._asked.set()
-        output.say("stopping: the watcher first, then the pools when they have stored what is queued")
+        self.asked.set()
+        output.say(self._words)

@@ -47,12 +47,12 @@ class Journey:
             ConfigurationError: a child cannot start with this configuration.
             PipelineError: a child of a run with `once` fails at each start.
         """
-        while not self._arrived() and not self._interruption.wait(LOOK_SECONDS):
+        while not self._arrived() and not self._interruption.asked.wait(LOOK_SECONDS):
             self._supervisor.tick()
             for child in self._supervisor.children.values():
                 self._raise_for(child)
             self._look(display)
-        if self._interruption.asked:
+        if self._interruption.asked.is_set():
             self._drain(display)
 
     def stop_children(self) -> bool:

@@ -23,7 +23,8 @@ ATTEMPTS = 3
 class Mender:
     """Notices that nothing moves any more, and repairs."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, stall_seconds: float = STALL_SECONDS) -> None:
+        self._stall_seconds = stall_seconds
         self._settings = settings
         self._engine = engine
         self._seen: tuple[int, tuple[int, ...]] | None = None
@@ -46,7 +47,7 @@ class Mender:
         seen = (reach.confirmed_bytes, tuple(reach.stored_bytes.values()))
         if seen != self._seen or reach.complete:
             self._seen, self._moved_at, self._attempts = seen, now, 0
-        elif now - self._moved_at >= min(LONGEST_STALL_SECONDS, STALL_SECONDS * 2**self._attempts):
+        elif now - self._moved_at >= min(LONGEST_STALL_SECONDS, self._stall_seconds * 2**self._attempts):
             self._moved_at = now
             self._repair()
 
@@ -74,8 +75,8 @@ def words(report: RepairReport) -> str:
         if count
     ]
     waiting = [f"{stage}: nothing moves, and its queue still holds messages" for stage in report.waiting]
-    lost = [
-        f"{part.stage}: bytes [{part.start}, {part.end}) of {part.path} cannot be had: {part.reason}"
-        for part in report.unavailable
+    left = [
+        f"{part.stage}: bytes [{part.start}, {part.end}) of {part.path} are not published: {part.reason}"
+        for part in (*report.unavailable, *report.dead)
     ]
-    return "; ".join([*published, *waiting, *lost]) or "nothing is missing"
+    return "; ".join([*published, *waiting, *left]) or "nothing is missing"

@@ -1,8 +1,6 @@
 """What the commands have in common: options, settings, the paths to watch."""
 
-import glob
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +18,12 @@ def common(function: _Function) -> _Function:
         "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
     )
     return as_json(debug(function))
+
+
+def backfill(function: _Function) -> _Function:
+    """Add `--newest-first`."""
+    text = "With --once: begin with the file that was written last."
+    return click.option("--newest-first", is_flag=True, help=text)(function)
 
 
 def settings() -> Settings:
@@ -41,8 +45,3 @@ def patterns(paths: Sequence[str], settings: Settings) -> tuple[str, ...]:
     if not chosen:
         raise ConfigurationError("no path to watch: name files, folders or globs, or set SLUICE_PATHS")
     return chosen
-
-
-def present(pattern: str) -> bool:
-    """Return whether a pattern names something that exists now."""
-    return Path(pattern).exists() or bool(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute too

@@ -98,7 +98,8 @@ class BarDisplay:
 class LineDisplay:
     """A line on stderr every few seconds, for pipes and logs."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_seconds: float = LINE_SECONDS) -> None:
+        self._every_seconds = every_seconds
         self._rate = Rate()
         self._shown_at = time.monotonic()
 
@@ -113,7 +114,7 @@ class LineDisplay:
 
     def show(self, reach: Reach) -> None:
         """Print a line, if the last is old enough."""
-        if time.monotonic() - self._shown_at < LINE_SECONDS:
+        if time.monotonic() - self._shown_at < self._every_seconds:
             return
         self._shown_at = time.monotonic()
         stages = ", ".join(f"{stage} {output.size(done)}" for stage, done in reach.stored_bytes.items())

@@ -18,12 +18,16 @@ from pipeline.settings import Settings
 from pipeline.topology import Stage
 from pipeline.watch import Finder
 
+#: Said at the first Ctrl-C.
+STOPPING = "stopping: the watcher first, then the pools when they have stored what is queued"
+
 
 @click.command("run")
 @click.argument("paths", nargs=-1, metavar="[PATH…]")
 @click.option("--once", is_flag=True, help="End when all that is in the files is stored by both stages.")
+@options.backfill
 @options.common
-def command(paths: tuple[str, ...], once: bool, as_json: bool) -> int:
+def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: bool) -> int:
     """Stream files, folders or globs (PATH…, or SLUICE_PATHS) through the whole system.
 
     Supervises the watcher, both pools and, without --once, the scheduler; brings the schema up to date
@@ -32,14 +36,15 @@ def command(paths: tuple[str, ...], once: bool, as_json: bool) -> int:
     settings = options.settings()
     patterns = options.patterns(paths, settings)
     output.log_to_stderr("WARNING")
-    interruption = Interruption()
+    interruption = Interruption(STOPPING)
     if once:
         Finder(patterns, follow_links=settings.follow_links).require()
     _prepare(settings)
     with open_database(settings) as engine, Supervisor(settings.state_dir / "log") as supervisor:
         lookout = Lookout(settings, engine, patterns)
         clock = Clock(lookout)
-        _start(supervisor, settings, patterns, once=once)
+        supervisor.start(children.watcher(patterns, once=once, newest_first=newest_first))
+        _start_pools(supervisor, settings, scheduled=not once)
         journey = Journey(supervisor, lookout, Mender(settings, engine), interruption, once=once)
         with display() as shown:
             journey.travel(shown)
@@ -49,7 +54,7 @@ def command(paths: tuple[str, ...], once: bool, as_json: bool) -> int:
     summarise(counted, clock).show(as_json=as_json)
     if counted.missing_lines:
         output.complain(f"{counted.missing_lines} rows are gone that the ledger accounts for")
-    if once and interruption.asked:
+    if once and interruption.asked.is_set():
         return INTERRUPTED
     lost = counted.missing_bytes or counted.missing_lines or counted.duplicate_lines
     return FAILED if lost or not well else OK
@@ -63,9 +68,8 @@ def _prepare(settings: Settings) -> None:
     schema.upgrade(settings.sqlalchemy_url)
 
 
-def _start(supervisor: Supervisor, settings: Settings, patterns: tuple[str, ...], *, once: bool) -> None:
-    supervisor.start(children.watcher(patterns, once=once))
+def _start_pools(supervisor: Supervisor, settings: Settings, *, scheduled: bool) -> None:
     for stage in Stage:
         supervisor.start(children.pool(stage, settings))
-    if not once:
+    if scheduled:
         supervisor.start(children.beat(settings))

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy import Engine, func, select
 
+from db.engine import reading
+from db.models import Segment
 from db.sources import SourceRow, list_sources
 from pipeline.checkpoint import SourceStatus, read_status
 from pipeline.cli import options, output
@@ -14,6 +18,7 @@ from pipeline.cli.sources import open_database
 from pipeline.depths import queue_depths
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
+from pipeline.topology import Stage
 
 T = TypeVar("T")
 
@@ -30,6 +35,8 @@ COLUMNS = (
     "clean_bytes",
     "state",
 )
+#: What the rates are taken over, in seconds, and the most segments looked at for them.
+RATE_SECONDS, RATE_SEGMENTS = 60, 20_000
 #: State of a source that the database knows and this state folder does not: another machine's, or an old one.
 ELSEWHERE = "elsewhere"
 
@@ -44,14 +51,16 @@ def command(as_json: bool) -> int:
     settings = options.settings()
     problems: list[str] = []
     local = _try(lambda: read_status(settings.state_dir), problems) or []
-    stored = _try(lambda: _stored(settings), problems) or []
+    stored, rates = _try(lambda: _stored(settings), problems) or ([], {})
     depths = _try(lambda: queue_depths(settings), problems) or {}
     sources = _sources(local, stored)
     queues = {name: depth._asdict() for name, depth in depths.items()}
     if as_json:
-        output.emit_json({"sources": sources, "queues": queues, "problems": problems})
+        output.emit_json(
+            {"sources": sources, "queues": queues, "lines_per_second": rates, "problems": problems}
+        )
     else:
-        _show(sources, queues)
+        _show(sources, queues, rates)
     for problem in problems:
         output.complain(problem)
     return FAILED if problems else OK
@@ -65,9 +74,24 @@ def _try(question: Callable[[], T], problems: list[str]) -> T | None:
         return None
 
 
-def _stored(settings: Settings) -> list[SourceRow]:
+def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float]]:
     with open_database(settings) as engine:
-        return list_sources(engine)
+        return list_sources(engine), _rates(engine)
+
+
+def _rates(engine: Engine) -> dict[str, float]:
+    """Return the lines per second that each stage stored lately."""
+    # The newest segments by their key: an index on the time would cost each batch, for this question alone.
+    newest = select(Segment).order_by(Segment.id.desc()).limit(RATE_SEGMENTS).subquery()
+    since = datetime.now(UTC) - timedelta(seconds=RATE_SECONDS)
+    query = (
+        select(newest.c.stage, func.sum(newest.c.line_count))
+        .where(newest.c.stored_at >= since)
+        .group_by(newest.c.stage)
+    )
+    with reading(engine) as connection:
+        counts = {stage: int(count) for stage, count in connection.execute(query)}
+    return {stage.value: round(counts.get(stage, 0) / RATE_SECONDS, 1) for stage in Stage}
 
 
 def _sources(local: Sequence[SourceStatus], stored: Sequence[SourceRow]) -> list[dict[str, Any]]:
@@ -79,13 +103,20 @@ def _sources(local: Sequence[SourceStatus], stored: Sequence[SourceRow]) -> list
 def _source(row: SourceRow | None, status: SourceStatus | None) -> dict[str, Any]:
     known = {"state": ELSEWHERE} if status is None else asdict(status)
     if row is not None:
-        known |= {"id": row.id, "lake_bytes": row.lake_bytes, "clean_bytes": row.clean_bytes}
+        known |= {"id": row.id, "lake_bytes": int(row.lake_bytes), "clean_bytes": int(row.clean_bytes)}
         known.setdefault("path", row.path)
     return {column: known.get(column) for column in COLUMNS}
 
 
-def _show(sources: Sequence[dict[str, Any]], queues: Mapping[str, Mapping[str, int]]) -> None:
+def _show(
+    sources: Sequence[dict[str, Any]], queues: Mapping[str, Mapping[str, int]], rates: Mapping[str, float]
+) -> None:
     print(output.table(COLUMNS, [tuple(source.values()) for source in sources]))
     print()
     depths = [(name, *depth.values()) for name, depth in queues.items()]
     print(output.table(("queue", "messages", "dead"), depths))
+    print()
+    print(
+        f"lines/s in the last {RATE_SECONDS} s: "
+        + ", ".join(f"{stage} {rate}" for stage, rate in rates.items())
+    )

@@ -1,17 +1,20 @@
 """Repair: what a stage misses is published again, to that stage alone, from wherever it still is."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from db import schema
-from db.engine import make_engine
+from db.engine import make_engine, transaction
+from db.models import Segment
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
-from pipeline.checkpoint import FILE_NAME, CheckpointStore, Generation
+from pipeline.checkpoint import FILE_NAME, CheckpointStore
 from pipeline.fingerprint import Fingerprint
+from pipeline.generation import Generation
 from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
 from pipeline.topology import DATA_QUEUES, Stage
@@ -160,3 +163,45 @@ def test_a_stage_whose_queue_holds_messages_waits(settings: Settings, engine: En
 
     assert report.waiting == [Stage.LAKE]
     assert report.published_bytes == {Stage.LAKE: 0, Stage.CLEAN: END}
+
+
+def test_a_gap_left_behind_long_ago_does_not_wait(settings: Settings, engine: Engine, log: Path) -> None:
+    """Under a steady load the queue is never empty: what the stage passed by long ago is published."""
+    LakeStore(engine).store(batch(log, MIDDLE, END))
+    CleanStore(engine).store(batch(log, 0, END))
+    with transaction(engine) as connection:
+        connection.execute(update(Segment).values(stored_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    with Publisher(settings) as publisher:
+        publisher.publish(batch(log, MIDDLE, END), Stage.LAKE)
+
+    report = mended(settings, engine)
+
+    assert report.waiting == []
+    assert report.published_bytes[Stage.LAKE] == MIDDLE
+
+
+def test_dead_letters_are_left_alone(settings: Settings, engine: Engine, log: Path) -> None:
+    """A range in the dead letters is named, and not published to die again."""
+    LakeStore(engine).store(batch(log, 0, END))
+    with Publisher(settings) as publisher:
+        publisher.publish(batch(log, 0, MIDDLE), Stage.CLEAN)
+    with connect(settings) as connection, connection.channel() as channel:
+        message = DATA_QUEUES[Stage.CLEAN](channel).get(accept=["msgpack"])
+        message.reject()
+
+    report = mended(settings, engine)
+
+    assert [(part.stage, part.start, part.end) for part in report.dead] == [(Stage.CLEAN, 0, MIDDLE)]
+    assert queued(settings, Stage.CLEAN) == [(MIDDLE, BLOCKS[1])]
+
+
+def test_what_was_not_missing_before_is_work_in_hand(settings: Settings, engine: Engine, log: Path) -> None:
+    """With the missing ranges of an earlier repair, only those that still are missing are published."""
+    LakeStore(engine).store(batch(log, 0, END))
+    before = {(Stage.CLEAN, "k" * 32): [(0, MIDDLE)]}
+
+    with Publisher(settings) as publisher:
+        report = repair(settings, engine, publisher, before)
+
+    assert report.missing == {(Stage.CLEAN, "k" * 32): [(0, END)]}
+    assert queued(settings, Stage.CLEAN) == [(0, BLOCKS[0])]
