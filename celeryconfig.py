@@ -38,7 +38,8 @@ task_ignore_result = True
 task_acks_late = True
 task_reject_on_worker_lost = True
 # A failed task is rejected, so that the broker keeps it as a dead letter; by default it would be forgotten.
-task_acks_on_failure_or_timeout = False
+task_acks_on_failure = False
+task_acks_on_timeout = False
 # One batch in the child and one waiting beside it, for each child.
 worker_prefetch_multiplier = 2
 # Seconds: far above the longest honest batch, far below RabbitMQ's 30 minutes for an acknowledgement.

@@ -38,13 +38,13 @@ UNKNOWN_ATTEMPTS = 4
 class StageTask(Task):  # type: ignore[misc,unused-ignore]
     """A task that stores batches; a redelivery of the same batch stores nothing twice.
 
-    Acknowledged after the commit. Each stage gives its own queue's name as `queue`.
+    Acknowledged after the commit. Each stage names its own queue as `own_queue`.
     """
 
     abstract = True
     #: Waiting for a dependency has no limit; other errors count in `ATTEMPTS_HEADER`.
     max_retries = None
-    queue: str
+    own_queue: str
 
     def deliver(self, envelope: Any, store: Callable[[Batch], object]) -> str:
         """Decode and store one delivery; return what was stored, for Flower."""
@@ -84,7 +84,7 @@ class StageTask(Task):  # type: ignore[misc,unused-ignore]
         reason = _Plain(_name(error))
         try:
             retry = self.retry(
-                exc=reason, queue=self.queue, countdown=0, headers=headers, throw=False, **words
+                exc=reason, queue=self.own_queue, countdown=0, headers=headers, throw=False, **words
             )
         except Reject as refused:
             # The broker does not take the copy: keep the original, it is not this batch that failed.
