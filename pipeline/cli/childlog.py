@@ -20,6 +20,18 @@ FINISH_SECONDS = 5.0
 _LOUD = re.compile(r"^.{0,80}?\b(WARNING|ERROR|CRITICAL)\b|^(error:|Error:|Usage:)")
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that grows up to a size; on a full disk lines are lost, and the child goes on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path, maxBytes=LOG_FILE_BYTES, backupCount=LOG_FILE_COUNT, errors="backslashreplace", delay=True
+        )
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Stay silent: a traceback a line would hide what matters."""
+
+
 class ChildLog:
     """Follows one child's output on a thread of its own."""
 
@@ -27,13 +39,7 @@ class ChildLog:
         self.name = name
         self.path = log_dir / f"{name}.log"
         self.last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-        self._file = logging.handlers.RotatingFileHandler(
-            self.path,
-            maxBytes=LOG_FILE_BYTES,
-            backupCount=LOG_FILE_COUNT,
-            errors="backslashreplace",
-            delay=True,
-        )
+        self._file = _LogFile(self.path)
         self._thread: threading.Thread | None = None
 
     def follow(self, stream: IO[bytes]) -> None:

@@ -1,6 +1,5 @@
 """Puts the commands together, and turns every error into one line and an exit code."""
 
-import contextlib
 import importlib
 import os
 import sys
@@ -82,6 +81,5 @@ def _with_hint(error: click.ClickException) -> str:
 def _fail(message: str, code: int, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         output.emit_json({"error": message})
-    with contextlib.suppress(BrokenPipeError):
-        output.complain(message)
+    output.complain(message)
     return code

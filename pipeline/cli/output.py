@@ -1,5 +1,6 @@
 """What the commands print: escaped text, aligned tables, one JSON object."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -30,12 +31,18 @@ def emit_json(value: Mapping[str, Any]) -> None:
 def complain(message: str) -> None:
     """Print an error to stderr, each line of it escaped."""
     lines = [escape(line) for line in message.splitlines()] or [""]
-    print("error: " + "\n  ".join(lines), file=sys.stderr, flush=True)
+    _to_stderr("error: " + "\n  ".join(lines))
 
 
 def say(message: str) -> None:
     """Print a line for a person to stderr, so that stdout keeps to the result."""
-    print(escape(message), file=sys.stderr, flush=True)
+    _to_stderr(escape(message))
+
+
+def _to_stderr(text: str) -> None:
+    # A terminal that was closed must not keep the children from an orderly end.
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,5 +1,7 @@
 """`run`: the whole system on one machine, until it is stopped or until the files are stored."""
 
+from pathlib import Path
+
 import click
 
 from db import schema
@@ -40,7 +42,7 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     if once:
         Finder(patterns, follow_links=settings.follow_links).require()
     _prepare(settings)
-    with open_database(settings) as engine, Supervisor(settings.state_dir / "log") as supervisor:
+    with open_database(settings) as engine, Supervisor(log_dir(settings)) as supervisor:
         lookout = Lookout(settings, engine, patterns)
         clock = Clock(lookout)
         supervisor.start(children.watcher(patterns, once=once, newest_first=newest_first))
@@ -60,9 +62,14 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     return FAILED if lost or not well else OK
 
 
+def log_dir(settings: Settings) -> Path:
+    """Return the folder of the children's log files."""
+    return settings.state_dir / "log"
+
+
 def _prepare(settings: Settings) -> None:
     try:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        log_dir(settings).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
     schema.upgrade(settings.sqlalchemy_url)

@@ -1,11 +1,13 @@
 """The commands as a whole: help, errors and exit codes."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from pipeline.cli.main import COMMANDS, FAILED, OK, USAGE, main
+from pipeline.cli.main import COMMANDS, FAILED, OK, USAGE, cli, main
 
 
 @pytest.fixture(autouse=True)
@@ -13,10 +15,18 @@ def _state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def command_lines() -> Iterator[list[str]]:
+    """Yield each command, and each one below a command that holds several."""
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        below = list(command.commands) if isinstance(command, click.Group) else []
+        yield from ([name, sub] for sub in below) if below else ([name],)
+
+
+@pytest.mark.parametrize("command", command_lines(), ids=" ".join)
+def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` of each command ends well and names `--json`."""
-    assert main([command, "--help"]) == OK
+    assert main([*command, "--help"]) == OK
     assert "--json" in capsys.readouterr().out
 
 

@@ -1,0 +1,149 @@
+"""`audit` and `rebuild` on what the stages hold: proof, repair, and what they refuse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db import schema
+from db.engine import make_engine
+from db.store import CleanStore, LakeStore
+from pipeline.batch import Batch, Source
+from pipeline.checkpoint import FILE_NAME, CheckpointStore
+from pipeline.cli.main import FAILED, OK, main
+from pipeline.depths import queue_depths
+from pipeline.fingerprint import Fingerprint
+from pipeline.generation import Generation
+from pipeline.settings import Settings
+
+CONTENT = b"".join(b"line %02d of a source\n" % number for number in range(20))
+MIDDLE, END = len(CONTENT) // 2, len(CONTENT)
+KEY = "k" * 32
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """Return the settings that the commands read too, with a schema in the database."""
+    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
+    settings = Settings.from_environment()
+    schema.upgrade(settings.sqlalchemy_url)
+    return settings
+
+
+@pytest.fixture
+def log(settings: Settings, tmp_path: Path) -> Path:
+    """Return a file that was read and confirmed to its end."""
+    path = tmp_path / "access.log"
+    path.write_bytes(CONTENT)
+    fingerprint = Fingerprint()
+    fingerprint.grow(CONTENT[:MIDDLE], MIDDLE)
+    fingerprint.grow(CONTENT[MIDDLE:], END)
+    status = path.stat()
+    generation = Generation(
+        KEY, str(path), status.st_dev, status.st_ino, 0, "h", offset=END, fingerprint=fingerprint
+    )
+    with CheckpointStore(settings.state_dir / FILE_NAME) as store:
+        store.save(generation)
+    return path
+
+
+def store(settings: Settings, log: Path, lake: tuple[int, int], clean: tuple[int, int]) -> None:
+    """Store a range of the file in each stage."""
+    engine = make_engine(settings.sqlalchemy_url)
+    source = Source(KEY, settings.host, str(log), format="combined")
+    LakeStore(engine).store(Batch(source, lake[0], CONTENT[slice(*lake)]))
+    CleanStore(engine).store(Batch(source, clean[0], CONTENT[slice(*clean)]))
+    engine.dispose()
+
+
+def answer(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> dict[str, Any]:
+    """Return the JSON object of a command that ends with this code."""
+    assert main([*arguments, "--json"]) == code
+    result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return result
+
+
+def test_a_complete_source_passes(settings: Settings, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every byte in both stages, and the file unchanged: code 0."""
+    store(settings, log, (0, END), (0, END))
+
+    report = answer(capsys, OK, "audit", "--deep")
+
+    assert (report["missing_bytes"], report["duplicate_lines"], report["conflicts"]) == (0, 0, 0)
+    assert [source["file"] for source in report["sources"]] == ["identical"]
+
+
+def test_a_gap_is_named_by_stage(settings: Settings, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A range that one stage misses makes the code 1, and stands in the report of that stage."""
+    store(settings, log, (0, END), (MIDDLE, END))
+
+    report = answer(capsys, FAILED, "audit")
+
+    assert report["missing_bytes"] == MIDDLE
+    (source,) = report["sources"]
+    assert source["stages"]["clean"]["gaps"] == [[0, MIDDLE]]
+    assert source["stages"]["lake"]["gaps"] == []
+    assert report["repair"] is None
+
+
+def test_repair_publishes_what_is_missing(
+    settings: Settings, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--repair` sends a gap to the queue of its stage alone and says so; the audit still failed."""
+    store(settings, log, (0, END), (MIDDLE, END))
+
+    report = answer(capsys, FAILED, "audit", "--repair")
+
+    assert report["repair"] == f"clean: {MIDDLE} B published again"
+    depths = queue_depths(settings)
+    assert (depths["queue-data-clean"].messages, depths["queue-data-lake"].messages) == (1, 0)
+
+
+def test_other_bytes_in_the_file_are_noticed(
+    settings: Settings, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A byte that was changed in the file, between the marks that identify it, fails the deep audit."""
+    store(settings, log, (0, END), (0, END))
+    generation = Generation(KEY, str(log), 0, 0, 0, "h", offset=END)
+    with CheckpointStore(settings.state_dir / FILE_NAME) as checkpoint:
+        checkpoint.save(generation)  # without marks: only the comparison can tell
+    log.write_bytes(CONTENT[:5] + b"X" + CONTENT[6:])
+
+    report = answer(capsys, FAILED, "audit", "--deep")
+
+    assert report["missing_bytes"] == 0
+    assert [source["file"] for source in report["sources"]] == [f"differs within bytes [0, {END})"]
+
+
+def test_the_text_says_the_verdict(settings: Settings, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without `--json` a person reads a table and one sentence."""
+    store(settings, log, (0, END), (0, END))
+    assert main(["audit"]) == OK
+    assert "complete: 1 sources, every confirmed byte is in both stages, once" in capsys.readouterr().out
+
+
+def test_a_gap_in_the_lake_leaves_no_rebuilt_file(
+    settings: Settings, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`rebuild` writes all or nothing: what stood at the target stays, and nothing is left beside it."""
+    store(settings, log, (MIDDLE, END), (0, END))
+    target = tmp_path / "out" / "rebuilt.log"
+    target.parent.mkdir()
+    target.write_bytes(b"before")
+
+    assert main(["rebuild", "1", "--output", str(target)]) == FAILED
+
+    assert target.read_bytes() == b"before"
+    assert list(target.parent.iterdir()) == [target]
+    assert f"[0, {MIDDLE})" in capsys.readouterr().err
+
+
+def test_rebuild_says_why_it_cannot_write(
+    settings: Settings, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that does not exist is named."""
+    store(settings, log, (0, END), (0, END))
+
+    assert main(["rebuild", "1", "--output", str(tmp_path / "none" / "x.log")]) == FAILED
+    assert "No such file or directory" in capsys.readouterr().err
