@@ -23,7 +23,7 @@ def command_lines() -> Iterator[list[str]]:
         yield from ([name, sub] for sub in below) if below else ([name],)
 
 
-@pytest.mark.parametrize("command", command_lines(), ids=" ".join)
+@pytest.mark.parametrize("command", list(command_lines()), ids=" ".join)
 def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` of each command ends well and names `--json`."""
     assert main([*command, "--help"]) == OK
