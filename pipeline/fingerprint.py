@@ -11,6 +11,10 @@ PREFIX_BYTES = 1024
 ANCHOR_BYTES = 256
 #: Marks kept of one source. The newest says where reading stopped, older ones recognise a shorter copy.
 MARKS_COUNT = 12
+#: Copies remembered of one source.
+COPIES_COUNT = 4
+
+_KINDS = ("prefix", "anchors", "copies")
 
 
 class Content(Protocol):
@@ -82,11 +86,13 @@ class Mark:
 class Fingerprint:
     """Marks of the bytes of a source that were read so far: its prefix, and anchors up to the offset.
 
+    `copies` are marks at the ends of copies that were seen while the source was still followed.
     `head` and `tail` are the bytes behind the prefix and the newest anchor; they live in memory only.
     """
 
     prefix: Mark | None = None
     anchors: list[Mark] = field(default_factory=list)
+    copies: list[Mark] = field(default_factory=list)
     head: bytes = field(default=b"", repr=False)
     tail: bytes = field(default=b"", repr=False)
 
@@ -107,10 +113,19 @@ class Fingerprint:
 
     def covers(self, content: Content, size: int) -> bool:
         """Tell whether a content of `size` bytes, shorter than what was read, is the beginning of it."""
-        inside = [mark for mark in self.anchors if mark.end <= size]
-        if not inside or self.prefix is None or self.prefix.end > size:
+        inside = [mark for mark in self.anchors if mark.end <= size][-1:]
+        inside += [mark for mark in self.copies if mark.end == size]
+        if self.prefix is not None and self.prefix.end <= size and not self.prefix.holds(content):
             return False
-        return self.prefix.holds(content) and inside[-1].holds(content)
+        return any(mark.holds(content) for mark in inside)
+
+    def note_copy(self, content: Content) -> None:
+        """Remember how long a copy is, to recognise it when the source has grown past it and is gone."""
+        size = content.size()
+        length = min(ANCHOR_BYTES, size)
+        mark = Mark.of(content.read(length, size - length), size)
+        if mark not in self.copies:
+            self.copies = [*self.copies[1 - COPIES_COUNT :], mark]
 
     def recall(self, content: Content, offset: int) -> None:
         """Read the bytes behind the marks again after a restart."""
@@ -122,13 +137,17 @@ class Fingerprint:
         """Tell whether the bytes before `offset` are still those that were read."""
         return content.read(len(self.tail), offset - len(self.tail)) == self.tail
 
-    def to_list(self) -> list[list[Any]]:
-        """Return the prefix and the anchors for the checkpoint."""
-        marks = [self.prefix, *self.anchors] if self.prefix else []
-        return [[mark.end, mark.length, mark.digest] for mark in marks]
+    def to_map(self) -> dict[str, list[list[Any]]]:
+        """Return the marks for the checkpoint."""
+        marks = {
+            "prefix": [self.prefix] if self.prefix else [],
+            "anchors": self.anchors,
+            "copies": self.copies,
+        }
+        return {name: [[m.end, m.length, m.digest] for m in some] for name, some in marks.items()}
 
     @classmethod
-    def from_list(cls, marks: list[list[Any]]) -> Self:
-        """Return the fingerprint that `to_list` wrote."""
-        known = [Mark(*mark) for mark in marks]
-        return cls(known[0] if known else None, known[1:])
+    def from_map(cls, marks: dict[str, list[list[Any]]]) -> Self:
+        """Return the fingerprint that `to_map` wrote."""
+        prefix, anchors, copies = ([Mark(*mark) for mark in marks[name]] for name in _KINDS)
+        return cls(prefix[0] if prefix else None, anchors, copies)

@@ -78,11 +78,11 @@ class Generation:
     def to_map(self) -> dict[str, Any]:
         """Return the record of the checkpoint."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**fields, "fingerprint": self.fingerprint.to_list(), "state": self.state.value}
+        return {**fields, "fingerprint": self.fingerprint.to_map(), "state": self.state.value}
 
     @classmethod
     def from_map(cls, fields: dict[str, Any]) -> Self:
         """Return the generation of a record; fields of a later minor version are left aside."""
         known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
-        known["fingerprint"] = Fingerprint.from_list(fields["fingerprint"])
+        known["fingerprint"] = Fingerprint.from_map(fields["fingerprint"])
         return cls(**{**known, "state": State(fields["state"])})

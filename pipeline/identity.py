@@ -117,6 +117,7 @@ class Identity:
         generation.unread_at_end = 0
         if generation.state is not State.READING:
             generation.state = State.READING
+        tail.head = content.read(PREFIX_BYTES, 0)
         generation.fingerprint.recall(content, generation.offset)
         generation.device, generation.inode = tail.identity
         self._by_inode[tail.identity] = generation
@@ -162,7 +163,11 @@ class Identity:
             return None
         if tail.archive:
             return Verdict.COVERED
-        return Verdict.WAIT if now - tail.changed_at < self._hold_seconds else None
+        if now - tail.changed_at >= self._hold_seconds or len(tail.path) < len(candidate.path):
+            return None
+        candidate.fingerprint.note_copy(content)
+        self._store.note(candidate)
+        return Verdict.WAIT
 
     def _may_be_copy(self, tail: Tail, candidate: Generation) -> bool:
         # A file that was deleted and made again with the same text is a new one: a moved or compressed

@@ -53,6 +53,7 @@ class Sources:
         self._store = store
         self._rules = rules
         self._now = 0.0
+        self._swept = False
         self._files = OpenFiles(finder, rules.open_count)
         self._unresolved: dict[tuple[int, int], Tail] = {}
         self._by_path: dict[str, Tail] = {}
@@ -69,11 +70,14 @@ class Sources:
         wanted = [sighting for sighting in self._finder.sweep() if self._takes(sighting)]
         seen = {sighting.identity for sighting in wanted}
         # Files that are known come first: whether they still hold their bytes decides what the others are.
-        for sighting in sorted(wanted, key=self._turn):
+        for sighting in sorted(wanted, key=lambda s: s.identity not in self.tails):
             self._see(sighting)
         for tail in [tail for tail in self.tails.values() if tail.identity not in seen]:
             self._look_for(tail)
         self._resolve()
+        if not self._swept:
+            self._swept = True
+            self._orphans.remember(self._store.generations.values(), now)
         for sighting in self._orphans.seek(now):
             if sighting.identity not in self.tails:
                 self._add(Tail.of(sighting, self._rules.limits, now)).known_only = True
@@ -84,8 +88,10 @@ class Sources:
 
     def turn(self) -> list[Tail]:
         """Return the tails to read from now: all that are ready, or with `once` the next one alone."""
-        ready = list(self.ready.values())
-        return ready[:1] if self._rules.once else ready
+        if not self._rules.once or not self.ready:
+            return list(self.ready.values())
+        pick = max if self._rules.newest_first else min
+        return [pick(self.ready.values(), key=lambda tail: tail.mtime_ns)]
 
     def hint(self, paths: Iterable[str], now: float) -> None:
         """Look at paths that are said to have changed."""
@@ -141,10 +147,6 @@ class Sources:
     def _takes(self, sighting: Sighting) -> bool:
         # A compressed file that appears beside a live one was read as that one: see orphans.py.
         return self._rules.once or not is_archive(sighting.path) or sighting.identity in self.tails
-
-    def _turn(self, sighting: Sighting) -> tuple[bool, int]:
-        age = -sighting.mtime_ns if self._rules.newest_first else sighting.mtime_ns
-        return sighting.identity not in self.tails, age
 
     def _add(self, tail: Tail) -> Tail:
         self.tails[tail.identity] = tail
@@ -249,9 +251,10 @@ class Sources:
 
     def _resolve(self) -> None:
         """Find out which source each new file is, as far as that is known yet."""
-        for identity, tail in list(self._unresolved.items()):
+        # Known files first, then the shortest name: an original is recognised before its copies.
+        for tail in sorted(self._unresolved.values(), key=_precedence):
             if self._try_resolve(tail):
-                self._unresolved.pop(identity, None)
+                self._unresolved.pop(tail.identity, None)
 
     def _try_resolve(self, tail: Tail) -> bool:
         if not tail.size and tail.generation is None:
@@ -299,3 +302,7 @@ class Sources:
     def _source(self, generation: Generation, tail: Tail) -> Source:
         rules = self._rules
         return Source(generation.key, rules.host, tail.path, *tail.identity, generation.ordinal, rules.format)
+
+
+def _precedence(tail: Tail) -> tuple[bool, int]:
+    return tail.generation is None, len(tail.path)

@@ -9,7 +9,7 @@ from pipeline.archive import is_archive
 from pipeline.batch import Batch, Source
 from pipeline.blocks import Cutter, Limits
 from pipeline.errors import PipelineError
-from pipeline.fingerprint import PREFIX_BYTES, Content, digest, first_line
+from pipeline.fingerprint import Content
 from pipeline.generation import Generation, State
 from pipeline.watch import Sighting
 
@@ -35,7 +35,7 @@ class Tail:
         not_before: monotonic seconds before which a small batch waits for more lines.
         dry: nothing more comes out of it until it changes or ends.
         known_only: no pattern takes it; it is followed only if it is the rest of a source.
-        head: what was read of the first line while that is not complete.
+        head: the first bytes, kept until the first batch is confirmed.
     """
 
     path: str
@@ -119,11 +119,8 @@ class Tail:
 
     def intact(self, content: Content) -> bool:
         """Tell whether the bytes that were read are still in the file."""
-        if self.generation is None:
+        if self.generation is None or not self.generation.offset:
             return content.read(len(self.head), 0) == self.head
-        if not self.generation.offset:
-            line = first_line(content.read(PREFIX_BYTES, 0), ended=True)
-            return line is None or digest(line) == self.generation.head or not line.endswith(b"\n")
         return self.generation.fingerprint.still_before(content, self.generation.offset)
 
     def next_batch(self, content: Content, source: Source, *, flush: bool) -> Batch | None:
@@ -143,6 +140,7 @@ class Tail:
         while self._seen and self._seen[0][0] <= batch.end:
             self._seen.popleft()
         full = len(batch.block) * 2 >= self.limits.byte_size or batch.line_count >= self.limits.line_count
+        self.head = b""
         self.not_before = 0.0 if full else not_before
         self.size = self.size if self.archive else max(self.size, batch.end)
         self.describe()
