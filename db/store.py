@@ -15,6 +15,7 @@ from db.ledger import CLEAN, LAKE, Won
 from db.load import Part, Shape, loader_of
 from db.sources import Catalogue, Known
 from pipeline.batch import Batch
+from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import detect, get_format
 from pipeline.formats.base import Format
 from pipeline.formats.parse import BlockParser
@@ -59,7 +60,8 @@ class _Store:
 
         Raises:
             DatabaseUnavailable: nothing is stored, try again later.
-            ConfigurationError: the schema is behind, or the batch names an unknown format.
+            ConfigurationError: the schema is behind.
+            PermanentError: the batch names a format that this version does not know.
         """
         if not batch.block:
             return Stored()
@@ -123,7 +125,7 @@ class CleanStore(_Store):
 
     def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
         if batch.source.format != "auto":
-            return get_format(batch.source.format)
+            return _named(batch.source.format)
         if known.format is not None:
             return get_format(known.format)
         found = detect(batch.block)
@@ -136,3 +138,11 @@ class CleanStore(_Store):
         if format_.name not in self._parsers:
             self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
         return self._parsers[format_.name]
+
+
+def _named(name: str) -> Format:
+    try:
+        return get_format(name)
+    except ConfigurationError as error:
+        # For the watcher that is a wrong setting; for this one batch, waiting would not change its name.
+        raise PermanentError(f"the batch names a format that is not known here: {error}") from error

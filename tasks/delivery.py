@@ -3,6 +3,7 @@
     returns                 acknowledged by Celery after the commit
     TransientError          wait in the child with backoff, which holds back further deliveries; after
                             `HOLD_SECONDS` go to the end of the own queue and acknowledge; without limit
+    ConfigurationError      the same: a missing table or permission fails every batch until a person mends it
     PermanentError          dead letter at once, with its reason
     any other error         `UNKNOWN_ATTEMPTS` tries, then dead letter with its traceback
 
@@ -27,6 +28,8 @@ from pipeline.errors import ConfigurationError, PermanentError, TransientError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+#: What is not the batch's fault.
+WAITS = (TransientError, ConfigurationError)
 #: Seconds that a delivery waits in its child for a dependency, before it goes to the end of its queue.
 HOLD_SECONDS = 20.0
 #: Seconds of the longest single wait between two tries.
@@ -54,7 +57,7 @@ class StageTask(Task):  # type: ignore[misc,unused-ignore]
             raise Reject(failure["reason"], requeue=False)
         try:
             return str(hold(lambda: store(Batch.decode(envelope))))
-        except TransientError as error:
+        except WAITS as error:
             self._again(error)
         except PermanentError as error:
             self._fail(error)
@@ -98,7 +101,7 @@ class _Plain(Exception):  # noqa: N818 - carries the text of an error to Flower,
 
 def _name(error: Exception) -> str:
     # The text of an unknown error may hold log lines or credentials; its class and place do not.
-    if isinstance(error, TransientError | PermanentError | ConfigurationError):
+    if isinstance(error, (*WAITS, PermanentError)):
         return f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in {frames[-1].name}" if frames else type(error).__name__
@@ -115,7 +118,7 @@ def hold(work: Callable[[], T]) -> T:
     for attempt in range(1, 1000):
         try:
             return work()
-        except TransientError as error:
+        except WAITS as error:
             if time.monotonic() > deadline:
                 raise
             log.warning("waiting: %s", error)

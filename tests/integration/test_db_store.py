@@ -21,6 +21,7 @@ from db.sources import list_sources
 from db.store import CleanStore, LakeStore, Stored
 from pipeline import batch as envelope
 from pipeline.batch import Batch
+from pipeline.errors import PermanentError
 from pipeline.generate import generate_lines
 
 #: Each test with a source of its own name starts at byte 0 of nothing.
@@ -71,6 +72,16 @@ def test_a_second_process_knows_what_the_first_stored(engine: Engine) -> None:
     CleanStore(engine).store(make_batch())
 
     assert CleanStore(engine).store(make_batch()).known_bytes == len(LINE)
+
+
+def test_a_format_that_is_not_known_fails_its_batch_alone(engine: Engine) -> None:
+    """Waiting would not change the batch: it is a permanent error, and nothing of it is stored."""
+    store = CleanStore(engine)
+
+    with pytest.raises(PermanentError, match="newer"):
+        store.store(make_batch(format_="newer"))
+    assert count_rows(engine, Segment) == 0
+    assert store.store(make_batch()).records == 1
 
 
 def test_empty_batches_store_nothing(engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import DatabaseUnavailable, EnvelopeError
+from pipeline.errors import ConfigurationError, DatabaseUnavailable, EnvelopeError
 from tasks import delivery
 
 
@@ -25,8 +25,8 @@ def test_backoff_grows_to_its_cap() -> None:
 
 
 def test_hold_tries_again_until_the_dependency_is_back(naps: list[float]) -> None:
-    """A short absence costs waits, not a retry."""
-    outcomes = iter([DatabaseUnavailable("away"), DatabaseUnavailable("away"), "stored"])
+    """A short absence costs waits, not a retry, and so does what a person has to mend."""
+    outcomes = iter([DatabaseUnavailable("away"), ConfigurationError("no such table"), "stored"])
 
     def work() -> str:
         outcome = next(outcomes)
