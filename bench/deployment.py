@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -31,19 +31,22 @@ DEFAULTS = {"SLUICE_CLEAN_CONCURRENCY": "2", "SLUICE_LOG_FORMAT": "combined"}
 class Deployment:
     """Pools that are ready, and a watcher on demand; a context with a state folder of its own."""
 
-    def __init__(self, folder: Path, *, broker_url: str = "", database_url: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, broker_url: str = "", database_url: str = "", pools: bool = True
+    ) -> None:
         folder.mkdir(parents=True)
         named = {"BROKER_URL": broker_url, "DATABASE_URL": database_url, "SLUICE_STATE_DIR": str(folder)}
         kept = {name: os.environ.get(name, value) for name, value in DEFAULTS.items()}
         self._variables = {**kept, **named}
         self._stack = ExitStack()
+        self._pools = pools
         self.folder = folder
         self.settings: Settings
         self.engine: Engine
         self.supervisor: Supervisor
 
     def __enter__(self) -> Self:
-        """Make the tables, start both pools and wait until they consume."""
+        """Make the tables and, where it is asked for, start both pools."""
         with ExitStack() as stack:
             stack.enter_context(environment(self._variables))
             self.settings = Settings.from_environment()
@@ -52,16 +55,20 @@ class Deployment:
             stack.callback(self.engine.dispose)
             self.supervisor = stack.enter_context(Supervisor(self.folder / "log"))
             stack.callback(self._stop)
-            for stage in Stage:
-                self.supervisor.start(children.pool(stage, self.settings))
-            for stage in Stage:
-                wait_until(lambda: self._ready(stage), f"the pool {stage} to be ready", READY_SECONDS)  # noqa: B023 - called at once
+            if self._pools:
+                self.start_pools()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop watcher and pools in order."""
         self._stack.close()
+
+    def start_pools(self) -> None:
+        """Start both pools and wait until they consume."""
+        for stage in Stage:
+            self.supervisor.start(children.pool(stage, self.settings))
+        wait_until(lambda: all(map(self._ready, Stage)), "the pools to be ready", READY_SECONDS)
 
     def watch(self, path: Path) -> None:
         """Start the watcher on a file or folder."""
@@ -82,19 +89,20 @@ class Deployment:
             found = dict(connection.execute(select(Segment.stage, length).group_by(Segment.stage)).all())
         return {stage: int(found.get(stage.value, 0)) for stage in Stage}
 
-    def wait_stored(self, size: int) -> None:
-        """Return when both stages have stored so many bytes.
+    def wait_stored(self, size: int, seen: Callable[[int], None] = lambda _: None) -> None:
+        """Return when both stages have stored so many bytes; `seen` gets what both have, at each look.
 
         Raises:
             PipelineError: a child ended, or nothing was stored for a while.
         """
-        before, moved_at = self.stored_bytes(), time.monotonic()
-        while min(before.values()) < size:
+        stored, moved_at = self.stored_bytes(), time.monotonic()
+        while min(stored.values()) < size:
             time.sleep(POLL_SECONDS)
             self._require_children()
-            stored = self.stored_bytes()
+            before, stored = stored, self.stored_bytes()
+            seen(min(stored.values()))
             if stored != before:
-                before, moved_at = stored, time.monotonic()
+                moved_at = time.monotonic()
             elif time.monotonic() - moved_at > STALLED_SECONDS:
                 raise PipelineError(
                     f"nothing was stored for {STALLED_SECONDS:g} s (logs: {self.folder / 'log'})"

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,8 @@ class Side(Protocol):
     def pipeline(self, sample: Sample) -> Run:
         """Stream the log through the whole pipeline into fresh tables."""
 
-    def deployed(self) -> AbstractContextManager[Deployment]:
-        """Yield pools that are ready, with empty tables."""
+    def deployed(self, *, pools: bool = True) -> AbstractContextManager[Deployment]:
+        """Yield a deployment with empty tables, its pools ready where they are asked for."""
 
     def roots(self) -> Mapping[str, int | None]:
         """Return the root process of each server."""
@@ -67,11 +67,12 @@ class OnServers:
         return reference.load_postgresql(self._own.postgres, rows, sample.lines)
 
     @contextmanager
-    def deployed(self) -> Iterator[Deployment]:
-        """Yield pools that are ready, with an empty database."""
+    def deployed(self, *, pools: bool = True) -> Iterator[Deployment]:
+        """Yield a deployment with an empty database."""
         with database(self._own.postgres, "pipeline") as url:
             folder = self._folder / "state"
-            with Deployment(folder, broker_url=self._own.rabbit.url, database_url=url) as deployment:
+            broker_url = self._own.rabbit.url
+            with Deployment(folder, broker_url=broker_url, database_url=url, pools=pools) as deployment:
                 yield deployment
             shutil.rmtree(folder)
 
@@ -96,10 +97,10 @@ class Embedded:
         return reference.load_sqlite(rows, self._folder / "reference", sample.lines)
 
     @contextmanager
-    def deployed(self) -> Iterator[Deployment]:
-        """Yield pools that are ready, with an empty database."""
+    def deployed(self, *, pools: bool = True) -> Iterator[Deployment]:
+        """Yield a deployment with an empty database."""
         folder = self._folder / "state"
-        with Deployment(folder) as deployment:
+        with Deployment(folder, pools=pools) as deployment:
             yield deployment
         shutil.rmtree(folder)
 
@@ -124,12 +125,23 @@ def side(*, embedded: bool) -> Iterator[tuple[Side, Path]]:
             yield OnServers(own, folder), folder
 
 
-def stream(deployment: Deployment, sample: Sample, servers: Mapping[str, int | None]) -> Run:
-    """Start the watcher on the log, and measure until the ledger of both stages covers it."""
+def stream(
+    deployment: Deployment,
+    sample: Sample,
+    servers: Mapping[str, int | None],
+    seen: Callable[[int], None] = lambda _: None,
+    *,
+    watch: bool = True,
+) -> Run:
+    """Start the watcher on the log, and measure until the ledger of both stages covers it.
+
+    `seen` gets the bytes that both stages have, at each look; without `watch` the log is queued already.
+    """
     with Meter(lambda: {**deployment.roots(), **servers}) as meter:
         started_at = time.monotonic()
-        deployment.watch(sample.path)
-        deployment.wait_stored(sample.size)
+        if watch:
+            deployment.watch(sample.path)
+        deployment.wait_stored(sample.size, seen)
         seconds = time.monotonic() - started_at
     return Run(sample.lines, seconds, meter.usage, _table_bytes(deployment.engine))
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from bench.growth import growth
 from bench.latency import latency
+from bench.memory import memory
 from bench.report import Report
 from bench.throughput import throughput
 from pipeline.cli import options, output
 
 #: Where plots go: the folder of the documentation.
+_COUNT = click.IntRange(min=1000)
 PLOTS = Path(__file__).parents[2] / "docs" / "bench"
 
 
@@ -21,20 +24,31 @@ PLOTS = Path(__file__).parents[2] / "docs" / "bench"
     "--lines", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="Log lines."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of each side.")
+@click.option(
+    "--backlog", type=_COUNT, default=4_000_000, show_default=True, help="Lines of memory's backlog."
+)
+@click.option("--growth-lines", type=_COUNT, default=20_000_000, show_default=True, help="Lines of growth.")
 @click.option("--embedded", is_flag=True, help="SQLite and the embedded broker instead of servers.")
 @click.option(
     "--plots", type=click.Path(file_okay=False, path_type=Path), default=PLOTS, help="Folder of the plots."
 )
 @options.common
 def command(  # noqa: PLR0917 - one for each option
-    names: tuple[str, ...], lines: int, runs: int, embedded: bool, plots: Path, as_json: bool
+    names: tuple[str, ...],
+    lines: int,
+    runs: int,
+    backlog: int,
+    growth_lines: int,
+    embedded: bool,
+    plots: Path,
+    as_json: bool,
 ) -> None:
     """Measure this machine: NAME is throughput, latency, memory, growth or peers; all of them without one.
 
     Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING")
-    known = benchmarks(lines, runs, embedded=embedded)
+    known = benchmarks(lines, runs, backlog, growth_lines, embedded=embedded)
     for name in names:
         if name not in known:
             raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
@@ -44,9 +58,13 @@ def command(  # noqa: PLR0917 - one for each option
         report.show(as_json=as_json)
 
 
-def benchmarks(lines: int, runs: int, *, embedded: bool) -> dict[str, Callable[[], Report]]:
+def benchmarks(
+    lines: int, runs: int, backlog: int, growth_lines: int, *, embedded: bool
+) -> dict[str, Callable[[], Report]]:
     """Return every benchmark by its name."""
     return {
         "throughput": partial(throughput, lines, runs, embedded=embedded),
         "latency": partial(latency, embedded=embedded),
+        "memory": partial(memory, lines, backlog, embedded=embedded),
+        "growth": partial(growth, growth_lines, embedded=embedded),
     }
