@@ -54,34 +54,33 @@ class Identity:
         for generation in store.generations.values():
             self._index(generation)
 
+    def verify(self, tail: Tail, content: Content, now: float) -> bool:
+        """Tell whether a tail goes on with the generation of its inode; if not, that one has ended."""
+        known = tail.generation or self._by_inode.get(tail.identity)
+        if known is None or known.state is State.TRUNCATED:
+            return False
+        if self._is_unchanged(known, content):
+            tail.changed_at = now
+            self._take(tail, known, content)
+            return True
+        self.end(known, State.TRUNCATED)
+        return False
+
     def resolve(self, tail: Tail, content: Content, now: float, *, ended: bool) -> Verdict:
         """Give a tail its generation, or say why it has none; with `ended` nothing more is coming."""
-        verdict = self._recognise(tail, content, now, ended=ended)
-        if verdict is None and tail.known_only:
-            return Verdict.FOREIGN
-        if verdict is None:
-            line = first_line(tail.head, ended=ended)
-            assert line is not None
-            self._create(tail, line, digest(line))
-        return verdict or Verdict.READY
-
-    def _recognise(self, tail: Tail, content: Content, now: float, *, ended: bool) -> Verdict | None:
-        known = tail.generation or self._by_inode.get(tail.identity)
-        if known is not None and known.state is not State.TRUNCATED:
-            if self._is_unchanged(known, content):
-                tail.changed_at = now
-                return self._take(tail, known, content)
-            self.end(known, State.TRUNCATED)
-        tail.generation = None
         tail.head = content.read(PREFIX_BYTES, 0)
         line = first_line(tail.head, ended=ended)
         if line is None:
             return Verdict.WAIT
-        for candidate in reversed(self._by_head[digest(line)]):
+        head = digest(line)
+        for candidate in reversed(self._by_head[head]):
             verdict = self._compare(tail, candidate, content, now)
             if verdict is not None:
                 return verdict
-        return None
+        if tail.known_only:
+            return Verdict.FOREIGN
+        self._create(tail, line, head)
+        return Verdict.READY
 
     def end(self, generation: Generation, state: State) -> None:
         """Close a generation whose file went away; count what was seen of it and not read."""

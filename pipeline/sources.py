@@ -200,9 +200,7 @@ class Sources:
             self._orphans.add(tail.generation, self._now)
         elif tail.head:
             self._identity.bury(tail)
-        tail.restart()
-        self.ready.pop(tail.identity, None)
-        self._unresolved[tail.identity] = tail
+        self._restart(tail)
 
     def _shortened(self, tail: Tail, lost_bytes: int) -> None:
         """Count bytes that were cut off behind the offset."""
@@ -252,28 +250,52 @@ class Sources:
     def _resolve(self) -> None:
         """Find out which source each new file is, as far as that is known yet."""
         # Known files first, then the shortest name: an original is recognised before its copies.
-        for tail in sorted(self._unresolved.values(), key=_precedence):
+        for tail in list(self._unresolved.values()):
+            if self._verify(tail):
+                del self._unresolved[tail.identity]
+        for tail in sorted(self._unresolved.values(), key=lambda tail: len(tail.path)):
             if self._try_resolve(tail):
                 self._unresolved.pop(tail.identity, None)
 
-    def _try_resolve(self, tail: Tail) -> bool:
-        if not tail.size and tail.generation is None:
-            return True  # an empty file is looked at again when it changes
-        content = self._files.content(tail)
+    def _verify(self, tail: Tail) -> bool:
+        content = self._files.content(tail) if tail.size or tail.generation else None
         if content is None:
             return False
+        known = tail.generation
+        if self._identity.verify(tail, content, self._now):
+            self._mark_ready(tail)
+            return True
+        if known is not None:
+            self._orphans.add(known, self._now)
+            self._restart(tail)
+        return False
+
+    def _try_resolve(self, tail: Tail) -> bool:
+        if not tail.size:
+            return True  # an empty file is looked at again when it changes
+        content = self._files.content(tail)
+        if content is None or tail.generation is not None:
+            return False
         ended = self._rules.once or tail.archive or self._has_ended(tail)
-        before = tail.generation
         verdict = self._identity.resolve(tail, content, self._now, ended=ended)
-        if before is not None and before.ended:
-            self._orphans.add(before, self._now)
         if verdict is Verdict.FOREIGN or (tail.known_only and verdict is Verdict.WAIT):
             self._drop(tail)
             return True
         tail.covered = verdict is Verdict.COVERED
-        if verdict is Verdict.READY and tail.unread:
-            self.ready[tail.identity] = tail
+        self._mark_ready(tail)
         return verdict is not Verdict.WAIT
+
+    def _mark_ready(self, tail: Tail) -> None:
+        if tail.resolved and tail.unread:
+            self.ready[tail.identity] = tail
+
+    def _restart(self, tail: Tail) -> None:
+        """Begin anew with a file that is not what it was."""
+        tail.restart()
+        # A renamed file may have a name by now that no pattern takes.
+        tail.known_only = not self._finder.takes(tail.path)
+        self.ready.pop(tail.identity, None)
+        self._unresolved[tail.identity] = tail
 
     def _owner(self, generation: Generation) -> tuple[Tail, Content] | None:
         """Return the tail of a generation, looked at afresh; None if no file holds it any more."""
@@ -302,7 +324,3 @@ class Sources:
     def _source(self, generation: Generation, tail: Tail) -> Source:
         rules = self._rules
         return Source(generation.key, rules.host, tail.path, *tail.identity, generation.ordinal, rules.format)
-
-
-def _precedence(tail: Tail) -> tuple[bool, int]:
-    return tail.generation is None, len(tail.path)
