@@ -11,6 +11,7 @@ from db.engine import reading
 from db.ledger import CLEAN, LAKE, STAGES, Range
 from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Source
 from db.rebuild import segment_bytes
+from db.summaries import prefer_summaries, summarise
 
 
 @dataclass(slots=True)
@@ -113,10 +114,14 @@ def audit(engine: Engine, offsets: Mapping[str, int] | None, *, deep: bool = Fal
         DatabaseUnavailable: the database does not answer.
     """
     ends = dict(offsets or {})
+    if deep:
+        summarise(engine)
     with reading(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))  # counting 10**9 rows takes its time
         counts = _row_counts(connection)
+        if deep:
+            prefer_summaries(connection)
         rows = connection.execute(select(Source.id, Source.key, Source.path).order_by(Source.id)).all()
         audits = [
             _audit_source(connection, SourceAudit(id_, key, path, ends.pop(key, 0), 0, {}), counts, deep)

@@ -8,6 +8,7 @@ from db import ledger, lines
 from db.engine import reading
 from db.ledger import LAKE
 from db.models import RawLog
+from db.summaries import prefer_summaries, summarise
 from pipeline.errors import PermanentError
 
 
@@ -39,6 +40,7 @@ def rebuild(engine: Engine, source_id: int, start: int = 0, end: int | None = No
         missing = [(max(low, start), high) for low, high in ledger.gaps(connection, source_id, LAKE, stop)]
         if missing := [(low, high) for low, high in missing if low < high]:
             raise LakeGap(source_id, missing)
+    summarise(engine)
     position = start
     while position < stop:
         # A transaction for each piece: whoever takes the bytes may be slow, and would hold the view open.
@@ -50,6 +52,7 @@ def rebuild(engine: Engine, source_id: int, start: int = 0, end: int | None = No
 
 def pieces(connection: Connection, source_id: int, start: int, end: int) -> Iterator[bytes]:
     """Yield what the lake holds of [start, end), one segment at a time, with nothing for what it lacks."""
+    prefer_summaries(connection)
     while start < end:
         segment = ledger.first_overlapping(connection, source_id, LAKE, start, end)
         if segment is None:

@@ -7,6 +7,7 @@ from db import ledger
 from db.audit import AuditReport, audit
 from db.engine import make_engine, reading, transaction
 from db.store import CleanStore, LakeStore
+from db.summaries import prefer_summaries, summarise
 from pipeline.batch import Batch, Source
 
 KEY = "cd" * 16
@@ -131,3 +132,19 @@ def test_ranges_merge_and_gaps_are_cut(filled: Engine) -> None:
         assert ledger.gaps(connection, 1, "lake", end - 1) == []
         assert ledger.gaps(connection, 77, "lake", 5) == [(0, 5)]
         assert ledger.overlaps(connection, 1, "lake") == []
+
+
+def test_segments_are_read_by_their_summaries(postgresql_url: str) -> None:
+    """PostgreSQL finds a segment's lines by the block range index, before any ANALYZE."""
+    engine = make_engine(postgresql_url)
+    block = b"".join(b"%d %s\n" % (number, b"x" * 400) for number in range(2000))
+    LakeStore(engine).store(Batch(Source(KEY, "web-1", "/log"), 0, block))
+    summarise(engine)
+
+    with reading(engine) as connection:
+        prefer_summaries(connection)
+        query = "EXPLAIN SELECT line FROM raw_logs WHERE source_id = 1 AND line_start BETWEEN 0 AND 99"
+        plan = "\n".join(connection.execute(text(query)).scalars())
+
+    assert "ix_raw_logs_source_id_line_start" in plan
+    engine.dispose()
