@@ -89,7 +89,12 @@ class Supervisor:
     def __enter__(self) -> Self:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self._guardian = subprocess.Popen(
-            [sys.executable, "-I", guardian.__file__], stdin=subprocess.PIPE, process_group=0
+            [sys.executable, "-I", guardian.__file__],
+            stdin=subprocess.PIPE,
+            # Whoever reads the output of a killed supervisor sees its end at once.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
         )
         return self
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,20 @@ import psutil
 
 @dataclass
 class Installation:
-    """A state folder, and the commands on it."""
+    """A state folder, and the commands on it; `variables` make it use servers."""
 
     folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment of its commands."""
-        return {**os.environ, "SLUICE_STATE_DIR": str(self.folder / "var")}
+        return {**os.environ, "SLUICE_STATE_DIR": str(self.folder / "var"), **self.variables}
+
+    @property
+    def database_url(self) -> str:
+        """Return the URL of its database."""
+        return self.variables.get("DATABASE_URL", f"sqlite:///{self.folder / 'var' / 'sluice.db'}")
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start a command."""

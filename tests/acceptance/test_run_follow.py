@@ -1,7 +1,6 @@
 """`run` with real processes in embedded mode: it follows, survives, and drains when it is stopped."""
 
 import signal
-import sqlite3
 import statistics
 import subprocess
 import time
@@ -9,8 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
+from db.engine import make_engine, reading
+from db.models import CleanRecord, RawLog, RejectedLine
+from pipeline.checkpoint import read_offsets
+from pipeline.depths import queue_depths
+from pipeline.errors import ConfigurationError
 from pipeline.generate import generate_lines
+from pipeline.settings import Settings
+from pipeline.topology import Stage
 from tests.acceptance.installation import Installation, all_gone, answer, children_of, proven
 from tests.services import wait_until
 
@@ -21,23 +28,28 @@ LATENCY_SECONDS = 1.0
 
 
 def rows(installation: Installation) -> tuple[int, int]:
-    """Return the lines in the lake, and those that are clean or rejected."""
-    database = sqlite3.connect(f"file:{installation.folder / 'var' / 'sluice.db'}?mode=ro", uri=True)
+    """Return the lines in the lake, and those that are clean or rejected; none while there is no table."""
+    engine = make_engine(installation.database_url)
     try:
-        query = (
-            "SELECT (SELECT count(*) FROM raw_logs), "
-            "(SELECT count(*) FROM clean_records) + (SELECT count(*) FROM rejected_lines)"
-        )
-        lake, clean = database.execute(query).fetchone()
+        with reading(engine) as connection:
+            lake, clean, rejected = (
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (RawLog, CleanRecord, RejectedLine)
+            )
+    except ConfigurationError:
+        return 0, 0
     finally:
-        database.close()
-    return lake, clean
+        engine.dispose()
+    return lake, clean + rejected
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
-    """Return an installation on which nothing has run."""
-    return Installation(tmp_path)
+def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
+    """Return an installation on which nothing has run: embedded, or on RabbitMQ and PostgreSQL."""
+    if getattr(request, "param", "embedded") == "embedded":
+        return Installation(tmp_path)
+    broker, database = request.getfixturevalue("broker"), request.getfixturevalue("postgresql_url")
+    return Installation(tmp_path, {"BROKER_URL": broker, "DATABASE_URL": database})
 
 
 @pytest.fixture
@@ -53,15 +65,16 @@ def running(installation: Installation, log: Path) -> Iterator[subprocess.Popen[
     """Return a run that has stored the ten lines and follows the log."""
     command = installation.start("run", log, "--json")
     try:
-        wait_until((installation.folder / "var" / "sluice.db").exists, "the database", 30)
-        wait_until(lambda: "ready" in installation.log("clean"), "the clean pool", 60)
         wait_until(lambda: rows(installation) == (10, 10), "the first lines", 60)
         yield command
     finally:
+        children = children_of(command) if command.poll() is None else []
         command.kill()
         command.communicate()
+        wait_until(lambda: all_gone(children), "the end of every child", 30)
 
 
+@pytest.mark.parametrize("installation", ["embedded", "servers"], indirect=True)
 def test_an_appended_line_is_in_both_tables_at_once(
     running: subprocess.Popen[str], installation: Installation, log: Path
 ) -> None:
@@ -130,3 +143,24 @@ def test_a_second_run_on_the_same_state_folder_is_refused(
     """Two watchers never share a checkpoint: the second run ends with code 2 and names the setting."""
     assert "SLUICE_STATE_DIR" in installation.answer("run", log, code=2)["error"]
     assert running.poll() is None
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_the_watcher_alone_ends_after_the_batch_in_hand(
+    signal_number: int, installation: Installation, log: Path
+) -> None:
+    """`watch` publishes what is there, ends well at a signal, and keeps its offset."""
+    command = installation.start("watch", log, "--json")
+    wait_until(lambda: queued(installation) == (1, 1), "the batch in both queues", 30)
+    command.send_signal(signal_number)
+
+    assert answer(command)["stopped"]
+    assert read_offsets(installation.folder / "var") != {}
+    assert set(read_offsets(installation.folder / "var").values()) == {log.stat().st_size}
+
+
+def queued(installation: Installation) -> tuple[int, int]:
+    """Return the messages in the two data queues."""
+    depths = queue_depths(Settings.from_environment(state_dir=installation.folder / "var"))
+    lake, clean = (depths[stage.queue_name].messages for stage in Stage)
+    return lake, clean

@@ -134,7 +134,7 @@ def test_a_path_that_is_not_there_is_named(installation: Installation) -> None:
 def test_a_killed_pool_is_started_again_and_the_run_completes(installation: Installation) -> None:
     """`kill -9` of the lake pool while it works costs no line."""
     path = installation.folder / "access.log"
-    write_file(path, 60_000, seed=3)
+    write_file(path, 30_000, seed=3)
     command = installation.start("run", "--once", path, "--json")
     wait_until(lambda: "succeeded" in installation.log("lake"), "the first batch in the lake", 60)
     pool = next(p for p in children_of(command) if "queue-data-lake" in p.cmdline())
@@ -144,13 +144,13 @@ def test_a_killed_pool_is_started_again_and_the_run_completes(installation: Inst
 
     assert "lake: ended by SIGKILL; starting it again" in err
     assert command.returncode == 0, err
-    assert proven(json.loads(out.splitlines()[-1]), 60_000)
+    assert proven(json.loads(out.splitlines()[-1]), 30_000)
 
 
 def test_a_killed_run_leaves_no_process_and_the_next_one_completes_it(installation: Installation) -> None:
     """After `kill -9` of the supervisor its children end; a new run stores what was left, once."""
     path = installation.folder / "access.log"
-    write_file(path, 60_000, seed=4)
+    write_file(path, 30_000, seed=4)
     command = installation.start("run", "--once", path)
     wait_until(lambda: "succeeded" in installation.log("clean"), "the first clean batch", 60)
     children = children_of(command)
@@ -159,4 +159,23 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_it(installati
 
     wait_until(lambda: all_gone(children), "the end of every child", 30)
 
-    assert proven(installation.answer("run", "--once", path), 60_000)
+    assert proven(installation.answer("run", "--once", path), 30_000)
+
+
+def test_servers_give_the_same(broker: str, postgresql_url: str, tmp_path: Path) -> None:
+    """On RabbitMQ and PostgreSQL: every line once, nothing new in a second run, the file rebuilt."""
+    installation = Installation(tmp_path, {"BROKER_URL": broker, "DATABASE_URL": postgresql_url})
+    path, target = tmp_path / "access.log", tmp_path / "rebuilt.log"
+    write_file(path, LINE_COUNT, seed=7, broken=0.05)
+
+    first = installation.answer("run", "--once", path)
+    again = installation.answer("run", "--once", path)
+    installation.answer("rebuild", path, "--output", target)
+
+    assert proven(first, path.read_bytes().count(b"\n"))
+    assert (again["raw"], again["clean"], again["rejected"]) == (
+        first["raw"],
+        first["clean"],
+        first["rejected"],
+    )
+    assert target.read_bytes() == path.read_bytes()
