@@ -1,7 +1,7 @@
 """The files that are followed: found by the sweep, hinted by events, each with its source."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.archive import Archive, is_archive
@@ -9,6 +9,7 @@ from pipeline.batch import Batch, Source
 from pipeline.blocks import Limits
 from pipeline.checkpoint import CheckpointStore
 from pipeline.fingerprint import Content
+from pipeline.followed import Followed
 from pipeline.generation import Generation, State
 from pipeline.identity import HOLD_SECONDS, Identity, Verdict
 from pipeline.opened import OpenFiles
@@ -47,22 +48,19 @@ class Sources:
     """Every followed file, by device and inode."""
 
     def __init__(self, finder: Finder, store: CheckpointStore, rules: Rules) -> None:
-        self.tails: dict[tuple[int, int], Tail] = {}
-        self.ready: dict[tuple[int, int], Tail] = {}
+        self._followed = Followed()
         self._finder = finder
         self._store = store
         self._rules = rules
         self._now = 0.0
         self._swept = False
         self._files = OpenFiles(finder, rules.open_count)
-        self._unresolved: dict[tuple[int, int], Tail] = {}
-        self._by_path: dict[str, Tail] = {}
         hold = 0.0 if rules.once else HOLD_SECONDS
         self._identity = Identity(store, rules.host, self._owner, hold_seconds=hold)
         self._orphans = Orphans(finder)
         for generation in store.generations.values():
             if not generation.ended:
-                self._add(Tail.resumed(generation, rules.limits))
+                self._followed.add(Tail.resumed(generation, rules.limits))
 
     def sweep(self, now: float) -> None:
         """Look at every file; afterwards every tail knows its size, and where it can its source."""
@@ -70,34 +68,44 @@ class Sources:
         wanted = [sighting for sighting in self._finder.sweep() if self._takes(sighting)]
         seen = {sighting.identity for sighting in wanted}
         # Files that are known come first: whether they still hold their bytes decides what the others are.
-        for sighting in sorted(wanted, key=lambda s: s.identity not in self.tails):
+        for sighting in sorted(wanted, key=lambda s: s.identity not in self._followed.tails):
             self._see(sighting)
-        for tail in [tail for tail in self.tails.values() if tail.identity not in seen]:
+        for tail in [tail for tail in self._followed.tails.values() if tail.identity not in seen]:
             self._look_for(tail)
         self._resolve()
         if not self._swept:
             self._swept = True
             self._orphans.remember(self._store.generations.values(), now)
         for sighting in self._orphans.seek(now):
-            if sighting.identity not in self.tails:
-                self._add(Tail.of(sighting, self._rules.limits, now)).known_only = True
+            if sighting.identity not in self._followed.tails:
+                self._followed.add(Tail.of(sighting, self._rules.limits, now)).known_only = True
         self._resolve()
-        for tail in self.tails.values():
-            if tail.rotated and tail.resolved and tail.unread and self._has_ended(tail):
-                self.ready[tail.identity] = tail
+        for tail in self._followed.tails.values():
+            if self._has_ended(tail):
+                self._followed.wake(tail)
+
+    @property
+    def tails(self) -> Mapping[tuple[int, int], Tail]:
+        """Every followed file, by device and inode."""
+        return self._followed.tails
+
+    @property
+    def resting(self) -> bool:
+        """True when nothing that was seen is unread."""
+        return not self._followed.ready
 
     def turn(self) -> list[Tail]:
         """Return the tails to read from now: all that are ready, or with `once` the next one alone."""
-        if not self._rules.once or not self.ready:
-            return list(self.ready.values())
+        if not self._rules.once or not self._followed.ready:
+            return list(self._followed.ready.values())
         pick = max if self._rules.newest_first else min
-        return [pick(self.ready.values(), key=lambda tail: tail.mtime_ns)]
+        return [pick(self._followed.ready.values(), key=lambda tail: tail.mtime_ns)]
 
     def hint(self, paths: Iterable[str], now: float) -> None:
         """Look at paths that are said to have changed."""
         self._now = now
         for path in paths:
-            if path in self._by_path or self._finder.takes(path):
+            if path in self._followed or self._finder.takes(path):
                 sighting = self._finder.look(path)
                 if sighting is not None and self._takes(sighting):
                     self._see(sighting)
@@ -121,7 +129,7 @@ class Sources:
     def settle(self, tail: Tail) -> None:
         """Take a tail whose batch was confirmed out of the ready ones if nothing is left to read."""
         if not tail.unread:
-            self.ready.pop(tail.identity, None)
+            self._followed.rest(tail)
 
     def retire(self, now: float) -> None:
         """Let deleted files go once they are read, and their last line with them."""
@@ -135,7 +143,7 @@ class Sources:
 
     def note_states(self, *, blocked: bool) -> None:
         """Write what changed of each source for `status`."""
-        for tail in self.tails.values():
+        for tail in self._followed.tails.values():
             state = State.BLOCKED if blocked and tail.unread else None
             if tail.generation is not None and tail.verified and tail.describe(state):
                 self._store.note(tail.generation)
@@ -146,26 +154,20 @@ class Sources:
 
     def _takes(self, sighting: Sighting) -> bool:
         # A compressed file that appears beside a live one was read as that one: see orphans.py.
-        return self._rules.once or not is_archive(sighting.path) or sighting.identity in self.tails
-
-    def _add(self, tail: Tail) -> Tail:
-        self.tails[tail.identity] = tail
-        self._by_path[tail.path] = tail
-        self._unresolved[tail.identity] = tail
-        return tail
+        return self._rules.once or not is_archive(sighting.path) or sighting.identity in self._followed.tails
 
     def _see(self, sighting: Sighting) -> None:
-        tail = self.tails.get(sighting.identity)
+        tail = self._followed.tails.get(sighting.identity)
         if tail is None:
-            tail = self._add(Tail.of(sighting, self._rules.limits, self._now))
+            tail = self._followed.add(Tail.of(sighting, self._rules.limits, self._now))
         self._follow_name(tail, sighting.path)
         if (tail.size, tail.mtime_ns) != (sighting.size, sighting.mtime_ns):
             self._check_replaced(tail, sighting)
             tail.see(sighting, self._now)
         if not tail.resolved:
-            self._unresolved[tail.identity] = tail
-        elif tail.unread and not tail.dry:
-            self.ready[tail.identity] = tail
+            self._followed.unresolved[tail.identity] = tail
+        elif not tail.dry:
+            self._followed.wake(tail)
 
     def _follow_name(self, tail: Tail, path: str) -> None:
         if path == tail.path:
@@ -174,10 +176,7 @@ class Sources:
         if old is not None and old.identity == tail.identity:
             return  # a hard link: one file, one source
         tail.rotated = True
-        if self._by_path.get(tail.path) is tail:
-            del self._by_path[tail.path]
-        tail.path = path
-        self._by_path[path] = tail
+        self._followed.rename(tail, path)
 
     def _check_replaced(self, tail: Tail, sighting: Sighting) -> None:
         """Notice that a file which changed no longer holds what was read from it, or what was seen."""
@@ -241,21 +240,17 @@ class Sources:
 
     def _drop(self, tail: Tail) -> None:
         self._files.release(tail)
-        for table in (self.tails, self.ready, self._unresolved):
-            if table.get(tail.identity) is tail:
-                del table[tail.identity]
-        if self._by_path.get(tail.path) is tail:
-            del self._by_path[tail.path]
+        self._followed.drop(tail)
 
     def _resolve(self) -> None:
         """Find out which source each new file is, as far as that is known yet."""
         # Known files first, then the shortest name: an original is recognised before its copies.
-        for tail in list(self._unresolved.values()):
+        for tail in list(self._followed.unresolved.values()):
             if self._verify(tail):
-                del self._unresolved[tail.identity]
-        for tail in sorted(self._unresolved.values(), key=lambda tail: len(tail.path)):
+                del self._followed.unresolved[tail.identity]
+        for tail in sorted(self._followed.unresolved.values(), key=lambda tail: len(tail.path)):
             if self._try_resolve(tail):
-                self._unresolved.pop(tail.identity, None)
+                self._followed.unresolved.pop(tail.identity, None)
 
     def _verify(self, tail: Tail) -> bool:
         content = self._files.content(tail) if tail.size or tail.generation else None
@@ -263,7 +258,7 @@ class Sources:
             return False
         known = tail.generation
         if self._identity.verify(tail, content, self._now):
-            self._mark_ready(tail)
+            self._followed.wake(tail)
             return True
         if known is not None:
             self._orphans.add(known, self._now)
@@ -282,24 +277,20 @@ class Sources:
             self._drop(tail)
             return True
         tail.covered = verdict is Verdict.COVERED
-        self._mark_ready(tail)
+        self._followed.wake(tail)
         return verdict is not Verdict.WAIT
-
-    def _mark_ready(self, tail: Tail) -> None:
-        if tail.resolved and tail.unread:
-            self.ready[tail.identity] = tail
 
     def _restart(self, tail: Tail) -> None:
         """Begin anew with a file that is not what it was."""
         tail.restart()
         # A renamed file may have a name by now that no pattern takes.
         tail.known_only = not self._finder.takes(tail.path)
-        self.ready.pop(tail.identity, None)
-        self._unresolved[tail.identity] = tail
+        self._followed.rest(tail)
+        self._followed.unresolved[tail.identity] = tail
 
     def _owner(self, generation: Generation) -> tuple[Tail, Content] | None:
         """Return the tail of a generation, looked at afresh; None if no file holds it any more."""
-        tail = self.tails.get((generation.device, generation.inode))
+        tail = self._followed.tails.get((generation.device, generation.inode))
         if tail is None or tail.generation is not generation or not tail.verified:
             return None
         content = self._files.content(tail)
@@ -311,7 +302,7 @@ class Sources:
     def _leave(self, tail: Tail, content: Content | None) -> None:
         """Take a tail that has nothing to give out of the ready ones."""
         tail.dry = True
-        self.ready.pop(tail.identity, None)
+        self._followed.rest(tail)
         if isinstance(content, Archive):
             tail.exhausted = True
             if content.damage:

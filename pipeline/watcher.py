@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.blocks import Limits
 from pipeline.checkpoint import FILE_NAME, CheckpointStore
@@ -71,7 +72,7 @@ class Loop:
     @property
     def done(self) -> bool:
         """True when everything that was seen is confirmed."""
-        return self._pending is None and not self.sources.ready
+        return self._pending is None and self.sources.resting
 
     @property
     def blocked(self) -> bool:
@@ -106,6 +107,7 @@ class Loop:
             batch = self.sources.next_batch(tail, now)
             if batch is None or tail.generation is None:
                 continue
+            failpoint.reach("watcher.read")
             self._pending = (tail, tail.generation, batch)
             self._publish_pending(now)
             if self._pending:
@@ -118,10 +120,12 @@ class Loop:
         if now < self._retry_at:
             return self._retry_at - now
         tail, generation, batch = self._pending
+        failpoint.reach("watcher.publishing")
         try:
             self._publisher.publish(batch)
         except BrokerUnavailable as error:
             return self._back_off(now, error)
+        failpoint.reach("watcher.confirmed")
         self._pending, self._failed_count, self._retry_at = None, 0, 0.0
         generation.confirm(batch.block, batch.end)
         if tail.generation is generation:
