@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline import failpoint
 from pipeline.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Journal:
             # A torn record: the newline sets it apart from the next one, if there is room for it.
             self.size += os.write(self._file, b"\n")
             raise OSError(f"only {written} of {len(lines)} bytes were written")
+        failpoint.reach("checkpoint.written")
 
     def sync(self) -> None:
         """Make what was appended survive a power cut.
@@ -118,6 +120,7 @@ class Journal:
         """
         if self._unsynced:
             os.fdatasync(self._file)
+            failpoint.reach("checkpoint.synced")
             self._unsynced = False
 
     def rewrite(self, records: Iterable[Record]) -> None:
@@ -133,7 +136,9 @@ class Journal:
             os.fsync(file)
             if self.path.exists():
                 self.path.replace(previous_path(self.path))
+                failpoint.reach("checkpoint.moved")
             aside.replace(self.path)
+            failpoint.reach("checkpoint.renamed")
             _sync_folder(self.path.parent)
         except OSError:
             os.close(file)

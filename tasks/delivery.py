@@ -21,6 +21,7 @@ from typing import Any, NoReturn, TypeVar
 from celery import Task
 from celery.exceptions import Reject
 
+from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.dead import ATTEMPTS_HEADER, FAILURE_HEADER
 from pipeline.errors import ConfigurationError, PermanentError, TransientError
@@ -54,15 +55,22 @@ class StageTask(Task):  # type: ignore[misc,unused-ignore]
         failure = self.request.get(FAILURE_HEADER)
         if failure is not None:
             log.error("%s goes to the dead letters: %s", self.request.argsrepr, failure["reason"])
+            failpoint.reach(f"{self.name}.rejecting")
             raise Reject(failure["reason"], requeue=False)
         try:
-            return str(hold(lambda: store(Batch.decode(envelope))))
+            return self._store(envelope, store)
         except WAITS as error:
             self._again(error)
         except PermanentError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - the one place that sorts what nobody foresaw
             self._count(error)
+
+    def _store(self, envelope: Any, store: Callable[[Batch], object]) -> str:
+        failpoint.reach(f"{self.name}.started")
+        stored = hold(lambda: store(Batch.decode(envelope)))
+        failpoint.reach(f"{self.name}.committed")
+        return str(stored)
 
     def _count(self, error: Exception) -> NoReturn:
         attempts = int(self.request.get(ATTEMPTS_HEADER) or 0) + 1

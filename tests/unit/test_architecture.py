@@ -128,8 +128,8 @@ def test_no_module_looks_through_a_closed_door(door: Door) -> None:
 
 
 def test_tables_know_values_only() -> None:
-    """Of the pipeline, `db` sees the batch, the errors and the formats, which hold nothing open."""
-    values = ("pipeline.batch", "pipeline.errors", "pipeline.formats")
+    """Of the pipeline, `db` sees batch, errors, formats and failpoints, which hold nothing open."""
+    values = ("pipeline.batch", "pipeline.errors", "pipeline.failpoint", "pipeline.formats")
     seen = {
         f"{name} imports {target}"
         for name in modules()
