@@ -9,7 +9,7 @@ from sqlalchemy import Engine, make_url
 
 from db import schema
 from db.engine import make_engine
-from db.sources import SourceRow, list_sources
+from db.sources import SourceRow, list_sources, path_text
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 
@@ -50,7 +50,8 @@ def find_source(engine: Engine, text: str) -> SourceRow:
     rows = list_sources(engine)
     if text.isdecimal() and (found := [row for row in rows if row.id == int(text)]):
         return found[0]
-    found = [row for row in rows if row.path in (text, os.path.abspath(text))]  # noqa: PTH100 - as it was watched
+    paths = (text, path_text(os.path.abspath(text)))  # noqa: PTH100 - links stay, as the watcher keeps them
+    found = [row for row in rows if row.path in paths]
     if len(found) == 1:
         return found[0]
     if found:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from db.engine import reading
 from db.models import Segment
-from db.sources import SourceRow, list_sources
+from db.sources import SourceRow, list_sources, path_text
 from pipeline.checkpoint import SourceStatus, read_status
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
@@ -101,7 +101,7 @@ def _sources(local: Sequence[SourceStatus], stored: Sequence[SourceRow]) -> list
 
 
 def _source(row: SourceRow | None, status: SourceStatus | None) -> dict[str, Any]:
-    known = {"state": ELSEWHERE} if status is None else asdict(status)
+    known = {"state": ELSEWHERE} if status is None else {**asdict(status), "path": path_text(status.path)}
     if row is not None:
         known |= {"id": row.id, "lake_bytes": int(row.lake_bytes), "clean_bytes": int(row.clean_bytes)}
         known.setdefault("path", row.path)

@@ -1,5 +1,6 @@
 """How far a run is, and what it has come to: the checkpoint beside the ledger and the tables."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +154,17 @@ def test_a_source_is_found_by_id_and_by_path(engine: Engine, log: Path) -> None:
         find_source(engine, str(log))
     with pytest.raises(ConfigurationError, match="no source has the id or path 3"):
         find_source(engine, "3")
+
+
+def test_a_path_that_is_not_utf_8_is_found(engine: Engine, log: Path) -> None:
+    """A file name is bytes: it is found as the shell passes it, and as the database shows it."""
+    odd = log.with_name(os.fsdecode(b"od\xffd.log"))
+    LakeStore(engine).store(Batch(source(odd, "a"), 0, BLOCK))
+
+    found = find_source(engine, str(odd))
+
+    assert found.path.endswith(r"od\xffd.log")
+    assert find_source(engine, found.path) == found
 
 
 def test_the_mender_gives_up_on_what_cannot_be_had(
