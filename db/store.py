@@ -14,6 +14,7 @@ from db.faults import ValuesRefused
 from db.ledger import CLEAN, LAKE, Won
 from db.load import Part, Shape, loader_of
 from db.sources import Catalogue, Known
+from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import detect, get_format
@@ -71,14 +72,26 @@ class _Store:
             return self._store(batch, careful=True)
 
     def _store(self, batch: Batch, *, careful: bool) -> Stored:
+        with transaction(self._engine) as connection:
+            stored = self.within(connection, batch, careful=careful)
+        self._catalogue.keep()
+        return stored
+
+    def within(self, connection: Connection, batch: Batch, *, careful: bool = False) -> Stored:
+        """Store a batch as part of the caller's transaction, which rolls back on any error.
+
+        Raises:
+            ValuesRefused: the database refuses a value; with `careful` its line is rejected instead.
+        """
         self._catalogue.forget()
         now = datetime.now(UTC)
-        with transaction(self._engine) as connection:
-            known = self._catalogue.source(connection, batch.source)
-            claim = ledger.claim(connection, known.id, self.stage, batch, now)
-            rejected = sum(self._load(connection, known, won, now, careful) for won in claim.won)
-            conflict = keep_conflicts(connection, known.id, self.stage, batch, claim.known, now=now)
-        self._catalogue.keep()
+        known = self._catalogue.source(connection, batch.source)
+        claim = ledger.claim(connection, known.id, self.stage, batch, now)
+        failpoint.reach(f"{self.stage}.claimed")
+        rejected = sum(self._load(connection, known, won, now, careful) for won in claim.won)
+        failpoint.reach(f"{self.stage}.loaded")
+        conflict = keep_conflicts(connection, known.id, self.stage, batch, claim.known, now=now)
+        failpoint.reach(f"{self.stage}.committing")
         lines = sum(won.batch.line_count for won in claim.won)
         new = sum(len(won.batch.block) for won in claim.won)
         return Stored(lines, lines - rejected, rejected, new, len(batch.block) - new - conflict, conflict)

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "Show sources, offsets, lag and queue depths.",
     "audit": "Prove that both stages hold every confirmed byte once.",
     "dead": "List, show, replay or purge dead letters.",
+    "conflicts": "List, show or resolve ranges with two contents.",
     "rebuild": "Write a source's bytes from the lake.",
     "generate": "Write a sample log.",
     "check": "Test the configuration and every connection.",

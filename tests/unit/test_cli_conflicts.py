@@ -1,0 +1,77 @@
+"""The command `conflicts`, on a conflict of the embedded database."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db import schema
+from db.engine import make_engine
+from db.store import CleanStore, LakeStore
+from pipeline.batch import Batch, Source
+from pipeline.cli.main import FAILED, OK, USAGE, main
+from pipeline.settings import Settings
+
+FIRST, SECOND = b"line one\nline two\n", b"line one\nline \x1b[m\n"
+
+
+@pytest.fixture(autouse=True)
+def _contradicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
+    url = Settings.from_environment().sqlalchemy_url
+    schema.upgrade(url)
+    engine = make_engine(url)
+    for block in (FIRST, SECOND):
+        for stage in (LakeStore, CleanStore):
+            stage(engine).store(Batch(Source("ab" * 16, "web-1", "/log"), 0, block))
+    engine.dispose()
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = OK) -> dict[str, Any]:
+    """Return the JSON object of a command that ends with this code."""
+    assert main([*arguments, "--json"]) == code
+    result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return result
+
+
+def test_open_conflicts_are_listed_and_fail_the_audit(capsys: pytest.CaptureFixture[str]) -> None:
+    """A conflict of each stage is listed until it is resolved; then the audit passes."""
+    listed = answer(capsys, "conflicts", "list")["conflicts"]
+    assert [(each["id"], each["stage"], each["start"], each["end"]) for each in listed] == [
+        (1, "lake", 0, len(FIRST)),
+        (2, "clean", 0, len(FIRST)),
+    ]
+    assert answer(capsys, "audit", code=FAILED)["conflicts"] == 2
+
+    done = answer(capsys, "conflicts", "resolve", "1", "--keep", "second")["resolved"]
+
+    assert [each["conflict_id"] for each in done] == [1, 2]
+    assert answer(capsys, "conflicts", "list")["conflicts"] == []
+    assert len(answer(capsys, "conflicts", "list", "--all")["conflicts"]) == 2
+    assert answer(capsys, "audit", "--deep")["conflicts"] == 0
+
+
+def test_show_says_where_the_contents_part(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The first byte that differs, the two lines there, and the second bytes as a file."""
+    target = tmp_path / "second"
+
+    found = answer(capsys, "conflicts", "show", "1", "--output", str(target))
+
+    assert (found["differs_at"], found["first_line"]) == (FIRST.index(b"two"), "line two")
+    assert target.read_bytes() == SECOND
+
+
+def test_a_terminal_is_safe(capsys: pytest.CaptureFixture[str]) -> None:
+    """A control character of a line is written out."""
+    assert main(["conflicts", "show", "1"]) == OK
+
+    shown = capsys.readouterr().out
+    assert "second_line  line \\x1b[m" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_choice_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without `--keep`, or without such a conflict, nothing happens."""
+    assert "--keep" in answer(capsys, "conflicts", "resolve", "1", code=USAGE)["error"]
+    assert "no conflict" in answer(capsys, "conflicts", "show", "9", code=USAGE)["error"]
