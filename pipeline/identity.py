@@ -128,9 +128,9 @@ class Identity:
     def _create(self, tail: Tail, line: bytes, head: str) -> None:
         ordinal = self._store.next_ordinal(tail.inode, head)
         key = source_key(self._host, tail.inode, line, ordinal)
-        generation = Generation(key, tail.path, *tail.identity, ordinal, head)
-        generation.seen_at = time.time()
+        generation = Generation(key, tail.path, *tail.identity, ordinal, head, seen_at=time.time())
         tail.generation, tail.verified = generation, True
+        tail.describe()
         self._index(generation)
         self._store.begin(generation)
 
@@ -169,14 +169,15 @@ class Identity:
         return Verdict.WAIT
 
     def _may_be_copy(self, tail: Tail, candidate: Generation) -> bool:
-        # A file that was deleted and made again with the same text is a new one: a moved or compressed
-        # one kept its time, and the copy of a truncated one can be nothing else.
+        # A file that was deleted and made again with the same text is a new one: a moved one kept its time,
+        # and an archive, or the copy of a truncated file, can be nothing else.
         truncated = candidate.state is State.TRUNCATED and tail.identity != (
             candidate.device,
             candidate.inode,
         )
         kept_time = tail.mtime_ns <= candidate.mtime_ns + MTIME_SLACK_NS
-        return truncated or kept_time or (tail.inode == candidate.inode and tail.device != candidate.device)
+        remounted = tail.inode == candidate.inode and tail.device != candidate.device
+        return truncated or kept_time or remounted or tail.archive
 
     def _adopt(self, tail: Tail, generation: Generation, content: Content) -> Verdict:
         missed = max(0, generation.size - content.size()) if generation.ended else 0
