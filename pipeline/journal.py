@@ -5,6 +5,7 @@ version. The journal grows at its end; when much of it is outdated it is written
 takes its own place by a rename, and the file it replaces stays as the previous copy.
 """
 
+import errno
 import json
 import logging
 import os
@@ -95,6 +96,7 @@ class Journal:
         self.size = 0
         self._file = -1
         self._unsynced = False
+        self._torn = False
 
     def append(self, records: Iterable[Record]) -> None:
         """Write records at the end; a kill of this program no longer loses them, a power cut may.
@@ -102,14 +104,14 @@ class Journal:
         Raises:
             OSError: nothing, or a part that the next reader ignores, was written.
         """
-        lines = b"".join(map(encode, records))
+        # A newline sets a record that was torn apart from the next one.
+        lines = b"\n" * self._torn + b"".join(map(encode, records))
         self._unsynced = True
         written = os.write(self._file, lines)
         self.size += written
-        if written != len(lines):
-            # A torn record: the newline sets it apart from the next one, if there is room for it.
-            self.size += os.write(self._file, b"\n")
-            raise OSError(f"only {written} of {len(lines)} bytes were written")
+        self._torn = written != len(lines)
+        if self._torn:
+            raise OSError(errno.ENOSPC, f"only {written} of {len(lines)} bytes were written")
         failpoint.reach("checkpoint.written")
 
     def sync(self) -> None:
@@ -144,7 +146,7 @@ class Journal:
             os.close(file)
             raise
         self.close()
-        self._file, self.size = file, size
+        self._file, self.size, self._torn = file, size, False
 
     def close(self) -> None:
         """Close the file."""
