@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         description="children of the clean pool that `run` starts",
     )
     audit_seconds: float = Field(
-        300.0, alias="SLUICE_AUDIT_SECONDS", ge=1, description="time between two audits with repair by beat"
+        60.0, alias="SLUICE_AUDIT_SECONDS", ge=1, description="time between two audits with repair by beat"
     )
     replay_seconds: float = Field(
         900.0,
