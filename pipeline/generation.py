@@ -34,6 +34,7 @@ class Generation:
         size, mtime_ns: of the file when it was last seen; `size` of an archive is of what it holds.
         lost_bytes: bytes that were seen and that went away before they could be read.
         unread_at_end: the part of them that comes back if a copy of the file turns up.
+        missed_from: offset from which on the copy that is read lacks what the original had; 0 if nothing.
         rotated: the file was renamed or deleted, so that a last line may stay without its newline.
         unread_since: seconds since the epoch when the oldest unread byte was seen; None if all is read.
         seen_at: seconds since the epoch when the file was last seen.
@@ -51,6 +52,7 @@ class Generation:
     mtime_ns: int = 0
     lost_bytes: int = 0
     unread_at_end: int = 0
+    missed_from: int = 0
     rotated: bool = False
     state: State = State.READING
     unread_since: float | None = None
@@ -69,9 +71,12 @@ class Generation:
     def confirm(self, block: bytes, end: int) -> None:
         """Move the offset behind a block that the broker confirmed."""
         if self.ended:
-            # It was still in memory when the file went away.
+            # The block was in memory when the file went away.
             self.unread_at_end = max(0, self.unread_at_end - len(block))
             self.lost_bytes = max(0, self.lost_bytes - len(block))
+        if self.missed_from and end > self.missed_from:
+            self.lost_bytes = max(0, self.lost_bytes - (end - self.missed_from))
+            self.missed_from = end
         self.offset = end
         self.fingerprint.grow(block, end)
 

@@ -187,6 +187,7 @@ class Identity:
         self._take(tail, generation, content)
         # Bytes that were seen in the original and that the copy does not have.
         generation.lost_bytes += missed
+        generation.missed_from = content.size() if missed else 0
         tail.describe()
         self._store.save(generation)
         return Verdict.READY

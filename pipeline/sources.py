@@ -263,6 +263,8 @@ class Sources:
         if known is not None:
             self._orphans.add(known, self._now)
             self._restart(tail)
+            # An inode that was given to another file since, under a name that no pattern takes.
+            tail.known_only = not self._finder.takes(tail.path)
         return False
 
     def _try_resolve(self, tail: Tail) -> bool:
@@ -283,8 +285,6 @@ class Sources:
     def _restart(self, tail: Tail) -> None:
         """Begin anew with a file that is not what it was."""
         tail.restart()
-        # A renamed file may have a name by now that no pattern takes.
-        tail.known_only = not self._finder.takes(tail.path)
         self._followed.rest(tail)
         self._followed.unresolved[tail.identity] = tail
 
