@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
 from db import sqlite
@@ -20,6 +21,8 @@ POOL_SIZE = 2
 CONNECT_SECONDS = 5
 LOCK_SECONDS = 5
 IDLE_SECONDS = 60
+#: SQLSTATE of a write in a read-only session.
+READ_ONLY_CODE = "25006"
 #: Execution option that says how a SQLite transaction begins.
 _BEGIN = "sluice_begin"
 
@@ -100,7 +103,14 @@ def _postgresql_engine(url: URL, statement_seconds: float, application_name: str
         },
     )
     event.listen(engine, "connect", _require_utf8)
+    event.listen(engine, "handle_error", _leave_read_only_session)
     return engine
+
+
+def _leave_read_only_session(context: ExceptionContext) -> None:
+    # A session that began on a standby, or in a database that was read-only then, stays so for its life.
+    if getattr(context.original_exception, "pgcode", None) == READ_ONLY_CODE:
+        context.is_disconnect = True
 
 
 def _require_utf8(connection: Any, _record: object) -> None:

@@ -204,3 +204,19 @@ def test_rebuild_needs_no_open_view(engine: Engine) -> None:
         connection.execute(text("UPDATE raw_logs SET line = 'secret LINE' WHERE line_start > 0"))
 
     assert [BATCH.block, b"secret LINE\n"] == [first, next(pieces)]
+
+
+def test_session_that_began_read_only_is_left(postgresql: Engine) -> None:
+    """A write that a read-only session refuses succeeds on a new one once the database takes writes again."""
+    name = postgresql.url.database
+    other = other_engine(postgresql)
+    with other.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        with pytest.raises(DatabaseUnavailable, match="read-only"), transaction(postgresql) as refused:
+            refused.execute(text("CREATE TABLE probe (id int)"))
+        connection.execute(text(f"ALTER DATABASE {name} RESET ALL"))
+
+    with transaction(postgresql) as taken:
+        taken.execute(text("CREATE TABLE probe (id int)"))
+
+    other.dispose()
