@@ -79,13 +79,23 @@ def _load(records: Iterable[journal.Record]) -> tuple[dict[str, Generation], dic
     generations: dict[str, Generation] = {}
     ordinals: dict[str, int] = {}
     for record in records:
-        if "forget" in record:
-            generations.pop(record["forget"], None)
-            ordinals[record["line"]] = record["next"]
+        if "line" in record:
+            ordinals[record["line"]] = max(record["next"], ordinals.get(record["line"], 0))
         else:
             generation = Generation.from_map(record)
             generations[generation.key] = generation
+            _count(ordinals, generation)
     return generations, ordinals
+
+
+def _line(inode: int, head: str) -> str:
+    return f"{inode}:{head}"
+
+
+def _count(ordinals: dict[str, int], generation: Generation) -> None:
+    # By the line that it began with: a source that moved to a copy keeps the ordinal of its first inode.
+    line = _line(generation.first_inode, generation.head)
+    ordinals[line] = max(generation.ordinal + 1, ordinals.get(line, 0))
 
 
 class CheckpointStore:
@@ -123,8 +133,7 @@ class CheckpointStore:
 
     def next_ordinal(self, inode: int, head: str) -> int:
         """Return the ordinal of a new generation of an inode with this first line."""
-        known = [g.ordinal + 1 for g in self.generations.values() if (g.inode, g.head) == (inode, head)]
-        return max([*known, self._ordinals.get(f"{inode}:{head}", 0)])
+        return self._ordinals.get(_line(inode, head), 0)
 
     def save(self, generation: Generation) -> None:
         """Write a generation now; a full disk is noticed, and written again later."""
@@ -134,6 +143,7 @@ class CheckpointStore:
     def note(self, generation: Generation) -> None:
         """Write a generation with the next `tick`."""
         self.generations[generation.key] = generation
+        _count(self._ordinals, generation)
         self._changed[generation.key] = generation
 
     def begin(self, generation: Generation) -> None:
@@ -194,15 +204,13 @@ class CheckpointStore:
         self._full = True
 
     def _forget_old(self, now: float) -> None:
-        """Forget sources that ended completely long ago, but never which ordinals were given."""
+        """Forget sources that ended long ago, but never which ordinals were given."""
         for key, generation in list(self.generations.items()):
             if generation.ended and now - generation.seen_at > MEMORY_SECONDS:
-                line = f"{generation.inode}:{generation.head}"
-                self._ordinals[line] = max(generation.ordinal + 1, self._ordinals.get(line, 0))
                 del self.generations[key]
 
     def _compact(self) -> None:
-        ordinals = ({"forget": "", "line": line, "next": n} for line, n in self._ordinals.items())
+        ordinals = ({"line": line, "next": n} for line, n in self._ordinals.items())
         self._journal.rewrite([*ordinals, *(g.to_map() for g in self.generations.values())])
         self._compact_size = self._journal.size
 

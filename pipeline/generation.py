@@ -35,6 +35,7 @@ class Generation:
         lost_bytes: bytes that were seen and that went away before they could be read.
         unread_at_end: the part of them that comes back if a copy of the file turns up.
         missed_from: offset from which on the copy that is read lacks what the original had; 0 if nothing.
+        first_inode: the inode that is in its key; `inode` is that of the file where the rest of it is.
         rotated: the file was renamed or deleted, so that a last line may stay without its newline.
         unread_since: seconds since the epoch when the oldest unread byte was seen; None if all is read.
         seen_at: seconds since the epoch when the file was last seen.
@@ -53,10 +54,15 @@ class Generation:
     lost_bytes: int = 0
     unread_at_end: int = 0
     missed_from: int = 0
+    first_inode: int = 0
     rotated: bool = False
     state: State = State.READING
     unread_since: float | None = None
     seen_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Keep the first inode."""
+        self.first_inode = self.first_inode or self.inode
 
     @property
     def ended(self) -> bool:

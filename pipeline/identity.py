@@ -61,7 +61,11 @@ class Identity:
             return False
         if self._is_unchanged(known, content):
             tail.changed_at = now
+            shrunk = max(0, known.size - content.size())
             self._take(tail, known, content)
+            # Cut off behind the offset while nobody looked.
+            known.lost_bytes += shrunk
+            known.size -= shrunk
             return True
         self.end(known, State.TRUNCATED)
         return False
@@ -118,6 +122,9 @@ class Identity:
             generation.state = State.READING
         tail.head = content.read(PREFIX_BYTES, 0)
         generation.fingerprint.recall(content, generation.offset)
+        if self._by_inode.get((generation.device, generation.inode)) is generation:
+            # The file it was in until now, if it is still there, begins another one.
+            del self._by_inode[generation.device, generation.inode]
         generation.device, generation.inode = tail.identity
         self._by_inode[tail.identity] = generation
         tail.rotated = tail.rotated or generation.rotated

@@ -2,11 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from pipeline.archive import Archive, is_archive
 from pipeline.batch import Batch, Source
-from pipeline.blocks import Limits
 from pipeline.checkpoint import CheckpointStore
 from pipeline.fingerprint import Content
 from pipeline.followed import Followed
@@ -14,6 +12,7 @@ from pipeline.generation import Generation, State
 from pipeline.identity import HOLD_SECONDS, Identity, Verdict
 from pipeline.opened import OpenFiles
 from pipeline.orphans import Orphans
+from pipeline.rules import Rules
 from pipeline.tail import Replaced, Tail
 from pipeline.watch import Finder, Sighting
 
@@ -21,27 +20,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds without growth after which a renamed or deleted file has ended: its writer had time to notice.
 ENDED_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How files are followed.
-
-    Attributes:
-        host: name of this machine in sources.
-        format: name of the format of every line, or "auto".
-        limits: of the batches.
-        once: read everything once, archives too, unfinished last lines as they are.
-        newest_first: with `once`, begin with the file that was written last.
-        open_count: most files held open at a time.
-    """
-
-    host: str
-    format: str
-    limits: Limits
-    once: bool = False
-    newest_first: bool = False
-    open_count: int = 512
 
 
 class Sources:

@@ -14,8 +14,9 @@ from pipeline.blocks import Limits
 from pipeline.checkpoint import FILE_NAME, CheckpointStore
 from pipeline.errors import BrokerUnavailable
 from pipeline.events import Hints
+from pipeline.rules import Rules
 from pipeline.settings import Settings
-from pipeline.sources import Rules, Sources
+from pipeline.sources import Sources
 from pipeline.watch import Finder
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = (0.1, 10.0)
 #: A sweep may take this share of the time at most; over many files it comes less often than it is set.
 SWEEP_SHARE = 0.05
+#: A costly sweep comes at most this many times less often than it is set.
+MOST_SWEEPS_SKIPPED = 10
 #: Longest sleep, in seconds: the answer to a request to stop waits no longer.
 SLEEP_SECONDS = 0.25
 #: Descriptors left to everything that is not a log file.
@@ -92,11 +95,14 @@ class Loop:
         return max(0.0, min(wait, self._next_sweep - now))
 
     def _sweep(self, now: float) -> None:
-        began = time.perf_counter()
+        began = time.thread_time()
         self.sources.sweep(now)
         self.sources.note_states(blocked=self.blocked)
-        cost = time.perf_counter() - began
-        self._next_sweep = now + max(self._sweep_seconds, cost / self._sweep_share)
+        cost = (time.thread_time() - began) / self._sweep_share
+        # Never much rarer: the first sweep, which opens every file, says nothing about the next ones.
+        self._next_sweep = now + min(
+            max(self._sweep_seconds, cost), MOST_SWEEPS_SKIPPED * self._sweep_seconds
+        )
 
     def _publish_ready(self, now: float) -> float:
         wait = float("inf")

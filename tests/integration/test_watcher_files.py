@@ -13,7 +13,8 @@ import zstandard
 
 from pipeline.blocks import Limits
 from pipeline.checkpoint import CheckpointStore, SourceStatus, read_status
-from pipeline.sources import Rules, Sources
+from pipeline.rules import Rules
+from pipeline.sources import Sources
 from pipeline.watch import Finder
 from pipeline.watcher import Loop
 from tests.doubles import FakePublisher

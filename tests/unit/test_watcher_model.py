@@ -1,6 +1,5 @@
 """The watcher against a model of what rotation does to files: nothing lost uncounted, nothing doubled."""
 
-import contextlib
 import gzip
 import os
 import shutil
@@ -15,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pipeline.blocks import Limits
 from pipeline.checkpoint import CheckpointStore
 from pipeline.fingerprint import PREFIX_BYTES
-from pipeline.sources import Rules, Sources
+from pipeline.rules import Rules
+from pipeline.sources import Sources
 from pipeline.watch import Finder
 from pipeline.watcher import Loop
 from tests.doubles import FakePublisher
@@ -62,7 +62,7 @@ class RotationModel(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-model-"))
         (self.folder / "logs").mkdir()
         # In memory where there is such a folder: the fsync of every step is not what is tested here.
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a unique folder in it
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.state = Path(tempfile.mkdtemp(prefix="sluice-model-", dir=memory))
         self.pattern = str(self.folder / "logs" / pattern)
         self.publisher = FakePublisher()
@@ -313,7 +313,8 @@ class RotationModel(RuleBasedStateMachine):
                 assert published.get(id(stream), 0) >= min(readable, stream.kept), stream
         lost = {g.key: g.lost_bytes for g in self.store.generations.values()}
         # A confirm that was lost with the watcher's memory makes stored bytes count as lost.
-        assert sum(lost.values()) == expected_loss or (self.unsure and sum(lost.values()) > expected_loss), lost
+        counted = sum(lost.values())
+        assert counted == expected_loss or (self.unsure and counted > expected_loss), lost
 
     @invariant()
     def confirmed_only(self) -> None:
@@ -327,7 +328,7 @@ class RotationModel(RuleBasedStateMachine):
 
 TestRotationModel = RotationModel.TestCase
 TestRotationModel.settings = settings(
-    max_examples=int(os.environ.get('MODEL_EXAMPLES', '60')),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "60")),
     stateful_step_count=int(os.environ.get("MODEL_STEPS", "30")),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate] if os.environ.get("FAST") else list(Phase),
