@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -24,6 +25,8 @@ from tests.doubles import FakePublisher
 LIMITS = Limits(line_count=4, byte_size=256, line_bytes=200)
 #: Seconds that pass in a step of the model: every step sweeps, and what it learns is saved.
 STEP_SECONDS = 1.1
+
+pytestmark = pytest.mark.timeout(900)  # a failure is made small by many more runs
 
 
 @dataclass(eq=False)
@@ -328,9 +331,10 @@ class RotationModel(RuleBasedStateMachine):
 
 TestRotationModel = RotationModel.TestCase
 TestRotationModel.settings = settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "60")),
-    stateful_step_count=int(os.environ.get("MODEL_STEPS", "30")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "40")),
+    stateful_step_count=int(os.environ.get("MODEL_STEPS", "20")),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate] if os.environ.get("FAST") else list(Phase),
+    print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
