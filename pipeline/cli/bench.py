@@ -1,5 +1,7 @@
 """`bench`: measures this machine, the pipeline beside what else could load the same lines."""
 
+import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,7 @@ import click
 from bench.growth import growth
 from bench.latency import latency
 from bench.memory import memory
+from bench.peers.contest import peers
 from bench.report import Report
 from bench.throughput import throughput
 from pipeline.cli import options, output
@@ -48,6 +51,8 @@ def command(  # noqa: PLR0917 - one for each option
     Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING")
+    # An exception, so that every server and child that was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     known = benchmarks(lines, runs, backlog, growth_lines, embedded=embedded)
     for name in names:
         if name not in known:
@@ -66,5 +71,6 @@ def benchmarks(
         "throughput": partial(throughput, lines, runs, embedded=embedded),
         "latency": partial(latency, embedded=embedded),
         "memory": partial(memory, lines, backlog, embedded=embedded),
+        "peers": partial(peers, lines),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }
