@@ -11,7 +11,7 @@ from bench import machine, plot
 from bench.meter import Meter, peak_bytes, tree, tree_cpu_seconds
 from bench.report import Report
 
-BUSY = "x = sum(i * i for i in range(2_000_000)); y = b"x" * (40 << 20); print(flush=True); input()"
+BUSY = "x = sum(i * i for i in range(2_000_000)); y = '-' * (40 << 20); print(flush=True); input()"
 
 
 def test_a_group_counts_what_its_processes_did() -> None:
