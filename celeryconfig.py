@@ -78,4 +78,10 @@ beat_schedule = {
         "schedule": _settings.replay_seconds,
         "options": {"expires": _settings.replay_seconds},
     },
+    # Seconds: months have their partitions long before they begin, so this may fail for weeks.
+    "prepare partitions": {
+        "task": "partitions.prepare",
+        "schedule": 21_600.0,
+        "options": {"expires": 21_600.0},
+    },
 }

@@ -8,8 +8,9 @@
     formats                       which version of which format made a record
 
 The three tables of lines have no foreign keys and, on PostgreSQL, no keys at all: the segment written in
-the same transaction keeps a line from being stored twice. SQLite orders their rows by (source_id,
-line_start), which measured as fast as no order. Fixed-width columns stand first: no padding.
+the same transaction keeps a line from being stored twice. There they are partitioned by the month of storing
+(see partitions.py); SQLite orders their rows by (source_id, line_start), which measured as fast as no order.
+Fixed-width columns stand first: no padding.
 """
 
 import uuid
@@ -46,6 +47,8 @@ NAMING = {
 _SMALL_KEY = SmallInteger().with_variant(Integer(), "sqlite")
 _POSTGRESQL_ONLY = {"dialect": "postgresql"}
 _BIG_KEY = BigInteger().with_variant(Integer(), "sqlite")
+_PLACE = ("source_id", "line_start")
+_PARTITIONED = {"postgresql_partition_by": "RANGE (stored_on)"}
 
 
 class Base(DeclarativeBase):
@@ -61,12 +64,11 @@ class Base(DeclarativeBase):
     }
 
 
-def _block_range(name: str) -> Index:
+def _block_range(name: str, *columns: str) -> Index:
     # A summary per 32 pages instead of an entry per line: blocks of lines lie together on disk.
     index = Index(
-        f"ix_{name}_source_id_line_start",
-        "source_id",
-        "line_start",
+        f"ix_{name}_{'_'.join(columns)}",
+        *columns,
         postgresql_using="brin",
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
         info=_POSTGRESQL_ONLY,
@@ -177,7 +179,7 @@ class RawLog(_Line):
     """
 
     __tablename__ = "raw_logs"
-    __table_args__ = (_block_range("raw_logs"),)
+    __table_args__ = (_block_range("raw_logs", *_PLACE), _PARTITIONED)
 
     line: Mapped[str]
     raw: Mapped[bytes | None]
@@ -188,7 +190,8 @@ class RejectedLine(_Line):
 
     __tablename__ = "rejected_lines"
     __table_args__ = (
-        Index(None, "source_id", "line_start", info=_POSTGRESQL_ONLY).ddl_if(dialect="postgresql"),
+        Index(None, *_PLACE, info=_POSTGRESQL_ONLY).ddl_if(dialect="postgresql"),
+        _PARTITIONED,
     )
 
     format_id: Mapped[int | None] = mapped_column(SmallInteger)
@@ -203,7 +206,7 @@ class CleanRecord(_Line):
     """One parsed line, each fact once; beside its place they are `pipeline.formats.base.COLUMNS`."""
 
     __tablename__ = "clean_records"
-    __table_args__ = (_block_range("clean_records"),)
+    __table_args__ = (_block_range("clean_records", *_PLACE, "timestamp"), _PARTITIONED)
 
     timestamp: Mapped[datetime]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)

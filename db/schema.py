@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
 from db.engine import make_engine, reading, transaction
+from db.partitions import prepare_within
 from pipeline.errors import ConfigurationError
 
 #: Key of the advisory lock under which PostgreSQL's migrations run; any number that no one else uses.
@@ -31,6 +32,7 @@ def upgrade(url: str) -> None:
         with transaction(engine) as connection:
             _hold_lock(connection)
             command.upgrade(_config(connection), "head")
+            prepare_within(connection)
     finally:
         engine.dispose()
 

@@ -11,10 +11,13 @@ from sqlalchemy import Connection, Engine, text
 from db.engine import transaction
 
 _SUMMARISE = text("""
-    SELECT brin_summarize_new_values(oid) FROM pg_class
-    WHERE relname IN ('ix_raw_logs_source_id_line_start', 'ix_clean_records_source_id_line_start')
-      AND relkind = 'i' AND pg_table_is_visible(oid) AND pg_has_role(relowner, 'USAGE')
-      AND current_setting('transaction_read_only') = 'off'
+    SELECT brin_summarize_new_values(index.oid)
+    FROM pg_class AS parent
+    CROSS JOIN LATERAL pg_partition_tree(parent.oid) AS tree
+    JOIN pg_class AS index ON index.oid = tree.relid AND tree.isleaf
+    JOIN pg_am ON pg_am.oid = index.relam AND pg_am.amname = 'brin'
+    WHERE parent.relkind = 'I' AND NOT parent.relispartition AND pg_table_is_visible(parent.oid)
+      AND pg_has_role(index.relowner, 'USAGE') AND current_setting('transaction_read_only') = 'off'
 """)
 _PREFER = text("""
     SELECT set_config('enable_seqscan', 'off', TRUE), set_config('max_parallel_workers_per_gather', '0', TRUE)

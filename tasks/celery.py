@@ -10,7 +10,12 @@ from pipeline.publish import check
 from pipeline.settings import Settings
 from tasks.routing import consumed_stage
 
-app = Celery("sluice", include=["tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead"])
+app = Celery(
+    "sluice",
+    include=[
+        "tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead", "tasks.partitions",
+    ],
+)  # fmt: skip
 app.config_from_object("celeryconfig")
 
 

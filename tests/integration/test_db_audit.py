@@ -146,5 +146,5 @@ def test_segments_are_read_by_their_summaries(postgresql_url: str) -> None:
         query = "EXPLAIN SELECT line FROM raw_logs WHERE source_id = 1 AND line_start BETWEEN 0 AND 99"
         plan = "\n".join(connection.execute(text(query)).scalars())
 
-    assert "ix_raw_logs_source_id_line_start" in plan
+    assert "Bitmap Index Scan on raw_logs_" in plan
     engine.dispose()

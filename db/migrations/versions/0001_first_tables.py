@@ -49,8 +49,8 @@ def upgrade() -> None:
     else:
         op.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
         op.execute(_NO_OVERLAP)
-        for name in ("raw_logs", "clean_records"):
-            _create_summaries(name)
+        _create_summaries("raw_logs", "source_id", "line_start")
+        _create_summaries("clean_records", "source_id", "line_start", "timestamp")
         op.create_index(
             "ix_rejected_lines_source_id_line_start", "rejected_lines", ["source_id", "line_start"]
         )
@@ -172,15 +172,18 @@ def _create_lines(name: str, columns: list[Any], sqlite: bool) -> None:
     key: list[Any] = (
         [sa.PrimaryKeyConstraint("source_id", "line_start", name=op.f(f"pk_{name}"))] if sqlite else []
     )
-    op.create_table(name, *place, *columns, *key, sqlite_with_rowid=False)
+    by_month = "RANGE (stored_on)"
+    op.create_table(name, *place, *columns, *key, sqlite_with_rowid=False, postgresql_partition_by=by_month)
+    if not sqlite:
+        op.execute(f"CREATE TABLE {name}_default PARTITION OF {name} DEFAULT")
 
 
-def _create_summaries(name: str) -> None:
+def _create_summaries(name: str, *columns: str) -> None:
     options = {"pages_per_range": 32, "autosummarize": "on"}
     op.create_index(
-        op.f(f"ix_{name}_source_id_line_start"),
+        op.f(f"ix_{name}_{'_'.join(columns)}"),
         name,
-        ["source_id", "line_start"],
+        [*columns],
         postgresql_using="brin",
         postgresql_with=options,
     )
