@@ -120,7 +120,7 @@ class CheckpointStore:
             self.close()
             raise
         self._changed: dict[str, Generation] = {}
-        self._synced_at = time.monotonic()
+        self._synced_at = float("-inf")
         self._full = False
         self._begun = False
 

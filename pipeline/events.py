@@ -55,16 +55,20 @@ class Hints(FileSystemEventHandler):
             paths, self._paths = self._paths, set()
         return paths
 
-    def follow(self, folders: Iterable[str]) -> None:
-        """Watch exactly these folders; a system that has no more watches to give is reported once."""
+    def follow(self, folders: Iterable[str]) -> bool:
+        """Watch exactly these folders; tell whether there is one that was not watched before.
+
+        What changed in such a folder before its watch stood was told to nobody. A system that has no more
+        watches to give is reported once.
+        """
         # By inode as well: a folder that was deleted and made again needs a new watch.
         wanted = {(folder, inode) for folder in folders if (inode := _inode(folder))}
         if self._observer is None or not self._observer.is_alive():
             self._restart()
         for gone in self._watches.keys() - wanted:
             self._drop(gone)
-        for folder, inode in wanted - self._watches.keys():
-            self._add(folder, inode)
+        added = [self._add(folder, inode) for folder, inode in wanted - self._watches.keys()]
+        return any(added)
 
     def stop(self) -> None:
         """End the observer's thread."""
@@ -82,12 +86,14 @@ class Hints(FileSystemEventHandler):
         except OSError as error:
             self._report(error)
 
-    def _add(self, folder: str, inode: int) -> None:
+    def _add(self, folder: str, inode: int) -> bool:
         assert self._observer is not None
         try:
             self._watches[folder, inode] = self._observer.schedule(self, folder, event_filter=EVENTS)
         except OSError as error:
             self._report(error)
+            return False
+        return True
 
     def _drop(self, gone: tuple[str, int]) -> None:
         assert self._observer is not None

@@ -48,3 +48,8 @@ class Followed:
     def rest(self, tail: Tail) -> None:
         """Take a tail out of those that are ready."""
         self.ready.pop(tail.identity, None)
+
+    def order(self, *, newest_first: bool) -> None:
+        """Put those that are ready in the order in which they were last written."""
+        tails = sorted(self.ready.values(), key=lambda tail: tail.mtime_ns, reverse=newest_first)
+        self.ready = {tail.identity: tail for tail in tails}

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from pipeline.archive import Archive, is_archive
 from pipeline.batch import Batch, Source
@@ -61,6 +62,9 @@ class Sources:
         for tail in self._followed.tails.values():
             if self._has_ended(tail):
                 self._followed.wake(tail)
+        self._retire()
+        if self._rules.once:
+            self._followed.order(newest_first=self._rules.newest_first)
 
     @property
     def tails(self) -> Mapping[tuple[int, int], Tail]:
@@ -74,10 +78,7 @@ class Sources:
 
     def turn(self) -> list[Tail]:
         """Return the tails to read from now: all that are ready, or with `once` the next one alone."""
-        if not self._rules.once or not self._followed.ready:
-            return list(self._followed.ready.values())
-        pick = max if self._rules.newest_first else min
-        return [pick(self._followed.ready.values(), key=lambda tail: tail.mtime_ns)]
+        return list(islice(self._followed.ready.values(), 1 if self._rules.once else None))
 
     def hint(self, paths: Iterable[str], now: float) -> None:
         """Look at paths that are said to have changed."""
@@ -109,16 +110,6 @@ class Sources:
         if not tail.unread:
             self._followed.rest(tail)
 
-    def retire(self, now: float) -> None:
-        """Let deleted files go once they are read, and their last line with them."""
-        self._now = now
-        for tail in self._files.deleted():
-            if not tail.unread and self._has_ended(tail):
-                if tail.generation is not None:
-                    tail.describe()
-                    self._identity.end(tail.generation, State.DELETED)
-                self._drop(tail)
-
     def note_states(self, *, blocked: bool) -> None:
         """Write what changed of each source for `status`."""
         for tail in self._followed.tails.values():
@@ -129,6 +120,15 @@ class Sources:
     def close(self) -> None:
         """Close every file."""
         self._files.close()
+
+    def _retire(self) -> None:
+        """Let deleted files go once they are read, and their last line with them."""
+        for tail in self._files.deleted():
+            if not tail.unread and self._has_ended(tail):
+                if tail.generation is not None:
+                    tail.describe()
+                    self._identity.end(tail.generation, State.DELETED)
+                self._drop(tail)
 
     def _takes(self, sighting: Sighting) -> bool:
         # A compressed file that appears beside a live one was read as that one: see orphans.py.

@@ -90,9 +90,12 @@ class Loop:
             self.sources.hint(hints, now)
         self._store.sync_new()
         wait = self._publish_pending(now) if self._pending else self._publish_ready(now)
-        self.sources.retire(now)
         self._store.tick(now)
         return max(0.0, min(wait, self._next_sweep - now))
+
+    def look_again(self) -> None:
+        """Sweep with the next step."""
+        self._next_sweep = float("-inf")
 
     def _sweep(self, now: float) -> None:
         began = time.thread_time()
@@ -190,9 +193,9 @@ class Watcher:
                 wait = loop.step(time.monotonic(), sorted(hints.take()))
                 if once and loop.done:
                     return
-                if self._settings.watch_events and not once:
-                    hints.follow(self._finder.folders)
-                if wait > 0:
+                if self._settings.watch_events and not once and hints.follow(self._finder.folders):
+                    loop.look_again()
+                elif wait > 0:
                     wake.wait(min(wait, SLEEP_SECONDS))
         finally:
             hints.stop()
