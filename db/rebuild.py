@@ -32,7 +32,8 @@ def rebuild(engine: Engine, source_id: int, start: int = 0, end: int | None = No
     A piece is at most one segment, so memory is bounded by the largest batch, whatever the source's size.
 
     Raises:
-        LakeGap: before the first piece, if a byte of the range is missing.
+        LakeGap: before the first piece, if a byte of the range is missing in the ledger; at its place, if
+            the rows of a segment are not its bytes.
         DatabaseUnavailable: the database does not answer.
     """
     with reading(engine) as connection:
@@ -51,13 +52,19 @@ def rebuild(engine: Engine, source_id: int, start: int = 0, end: int | None = No
 
 
 def pieces(connection: Connection, source_id: int, start: int, end: int) -> Iterator[bytes]:
-    """Yield what the lake holds of [start, end), one segment at a time, with nothing for what it lacks."""
+    """Yield what the lake holds of [start, end), one segment at a time, with nothing for what it lacks.
+
+    Raises:
+        LakeGap: rows of a segment are missing or doubled: nothing of it can be placed.
+    """
     prefer_summaries(connection)
     while start < end:
         segment = ledger.first_overlapping(connection, source_id, LAKE, start, end)
         if segment is None:
             return
         held = segment_bytes(connection, source_id, segment.start, segment.end)
+        if len(held) != segment.end - segment.start:
+            raise LakeGap(source_id, [(segment.start, segment.end)])
         yield held[max(start - segment.start, 0) : end - segment.start]
         start = segment.end
 
@@ -74,5 +81,8 @@ def segment_bytes(connection: Connection, source_id: int, start: int, end: int) 
 
 def held_bytes(connection: Connection, source_id: int, start: int, end: int) -> bytes | None:
     """Return the bytes [start, end), or None if the lake does not hold them all."""
-    held = b"".join(pieces(connection, source_id, start, end))
+    try:
+        held = b"".join(pieces(connection, source_id, start, end))
+    except LakeGap:
+        return None
     return held if len(held) == end - start else None

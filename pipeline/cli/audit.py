@@ -73,7 +73,7 @@ def _compare(settings: Settings, engine: Engine, source: SourceAudit, generation
     except OriginLost as lost:
         return f"not compared: {lost}"
     except PermanentError:
-        return "not compared: the lake has a gap"
+        return "not compared: the lake misses lines"
     return IDENTICAL
 
 

@@ -16,7 +16,7 @@ from db.audit import audit
 from db.conflicts import conflict_block
 from db.engine import make_engine, reading, transaction
 from db.models import CleanRecord, Conflict, Format, RawLog, RejectedLine, Segment, Source
-from db.rebuild import LakeGap, rebuild
+from db.rebuild import LakeGap, held_bytes, rebuild
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore, Stored
 from pipeline import batch as envelope
@@ -261,6 +261,20 @@ def test_rollback_leaves_nothing(engine: Engine) -> None:
     assert store.store(make_batch(LINE.upper(), key="cd" * 16)).new_bytes == len(LINE)
     assert store.store(make_batch()).new_bytes == len(LINE)
     assert [source.key for source in list_sources(engine)] == ["cd" * 16, KEY]
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM raw_logs WHERE line_start = 0", "DELETE FROM raw_logs"])
+def test_rebuild_stops_where_rows_are_missing(engine: Engine, damage: str) -> None:
+    """A segment whose rows are not its bytes is named, and nothing stands in its place."""
+    LakeStore(engine).store(make_batch(LINE * 3))
+    with transaction(engine) as connection:
+        connection.execute(text(damage))
+
+    with pytest.raises(LakeGap) as caught:
+        rebuilt(engine)
+    assert caught.value.missing == [(0, 3 * len(LINE))]
+    with reading(engine) as connection:
+        assert held_bytes(connection, 1, len(LINE), 2 * len(LINE)) is None
 
 
 def test_rebuild_refuses_a_gap(engine: Engine) -> None:
