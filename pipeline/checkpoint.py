@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline import journal
-from pipeline.errors import ConfigurationError, PipelineError
+from pipeline.errors import CheckpointError, ConfigurationError, PipelineError
 from pipeline.generation import Generation
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,15 @@ class SourceStatus:
     state: str
 
 
+def read_generations(state_dir: Path) -> dict[str, Generation]:
+    """Return every source of a state folder by key, whether or not a watcher runs there.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    return _load(journal.read(state_dir / FILE_NAME))[0]
+
+
 def read_status(state_dir: Path) -> list[SourceStatus]:
     """Return the status of every source in a state folder, whether or not a watcher runs there.
 
@@ -46,8 +55,7 @@ def read_status(state_dir: Path) -> list[SourceStatus]:
         CheckpointError: the checkpoint cannot be read.
     """
     now = time.time()
-    generations, _ = _load(journal.read(state_dir / FILE_NAME))
-    return [_status(generation, now) for generation in generations.values()]
+    return [_status(generation, now) for generation in read_generations(state_dir).values()]
 
 
 def read_offsets(state_dir: Path) -> dict[str, int]:
@@ -56,8 +64,7 @@ def read_offsets(state_dir: Path) -> dict[str, int]:
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
-    generations, _ = _load(journal.read(state_dir / FILE_NAME))
-    return {key: generation.offset for key, generation in generations.items()}
+    return {key: generation.offset for key, generation in read_generations(state_dir).items()}
 
 
 def _status(generation: Generation, now: float) -> SourceStatus:
@@ -82,10 +89,18 @@ def _load(records: Iterable[journal.Record]) -> tuple[dict[str, Generation], dic
         if "line" in record:
             ordinals[record["line"]] = max(record["next"], ordinals.get(record["line"], 0))
         else:
-            generation = Generation.from_map(record)
+            generation = _generation(record)
             generations[generation.key] = generation
             _count(ordinals, generation)
     return generations, ordinals
+
+
+def _generation(record: journal.Record) -> Generation:
+    try:
+        return Generation.from_map(record)
+    except (KeyError, TypeError, ValueError) as error:
+        # Whole, by its checksum: so it was written by a version with other fields.
+        raise CheckpointError(f"a record of the checkpoint is not one of this version: {error!r}") from error
 
 
 def _line(inode: int, head: str) -> str:

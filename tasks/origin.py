@@ -2,13 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
-from pipeline import journal
 from pipeline.archive import is_archive, open_content
 from pipeline.blocks import Cutter, Limits
-from pipeline.checkpoint import FILE_NAME
 from pipeline.content import PlainFile, RefusedFile
 from pipeline.dead import browse
 from pipeline.errors import PipelineError
@@ -118,21 +115,6 @@ def _places(settings: Settings, generation: Generation) -> Iterator[str]:
     for sighting in finder.around(generation.path):
         if is_archive(sighting.path) and sighting.path.startswith(generation.path):
             yield sighting.path
-
-
-def read_generations(state_dir: Path) -> dict[str, Generation]:
-    """Return every source of a state folder by key, whether or not a watcher runs there.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be read.
-    """
-    generations: dict[str, Generation] = {}
-    for record in journal.read(state_dir / FILE_NAME):
-        if "forget" in record:
-            generations.pop(record["forget"], None)
-        else:
-            generations[record["key"]] = Generation.from_map(record)
-    return generations
 
 
 def dead_ranges(settings: Settings, stage: Stage) -> dict[str, list[tuple[int, int]]]:

@@ -17,11 +17,12 @@ from db.models import Segment
 from db.rebuild import held_bytes
 from db.sources import SourceRow, list_sources
 from pipeline.batch import Batch, Source
+from pipeline.checkpoint import read_generations
 from pipeline.depths import queue_depths
 from pipeline.generation import Generation
 from pipeline.settings import Settings
 from pipeline.topology import Stage
-from tasks.origin import Origin, OriginLost, dead_ranges, read_generations
+from tasks.origin import Origin, OriginLost, dead_ranges
 
 Range = tuple[int, int]
 

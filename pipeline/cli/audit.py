@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from db.audit import AuditReport, SourceAudit, audit
 from db.rebuild import rebuild
-from pipeline.checkpoint import read_offsets
+from pipeline.checkpoint import read_generations, read_offsets
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.mender import words
@@ -19,7 +19,7 @@ from pipeline.generation import Generation
 from pipeline.publish import Publisher
 from pipeline.settings import Settings
 from pipeline.topology import Stage
-from tasks.origin import Origin, OriginLost, read_generations
+from tasks.origin import Origin, OriginLost
 from tasks.repair import repair
 
 #: Result of a comparison with the file.
