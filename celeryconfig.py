@@ -49,9 +49,8 @@ task_time_limit = 360
 # --- Worker -------------------------------------------------------------------------------------------------
 # Without Celery's 28 delay queues, and with undecodable messages dead-lettered: see the class.
 worker_consumer = "tasks.consumer:Consumer"
-# Let a batch end before the worker does; the rest goes back to its queue.
+# SIGTERM lets the batch in hand end; SIGQUIT gives it this many seconds. The rest goes back to its queue.
 worker_soft_shutdown_timeout = 30.0
-worker_enable_soft_shutdown_on_idle = True
 # On a lost connection the batch in hand is delivered again anyway: stop it, the ledger makes that harmless.
 worker_cancel_long_running_tasks_on_connection_loss = True
 # KiB: a child that grew beyond this is replaced after its batch.
