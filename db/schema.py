@@ -65,6 +65,31 @@ def check(url: str) -> None:
         )
 
 
+def version(url: str) -> str | None:
+    """Return the version of a database's schema, None where it has none yet.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    engine = make_engine(url, application_name="sluice check")
+    try:
+        with reading(engine) as connection:
+            return version_of(connection)
+    finally:
+        engine.dispose()
+
+
+def version_of(connection: Connection) -> str | None:
+    """Return the version of the schema behind a connection, None where it has none yet."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_known(version: str) -> bool:
+    """Tell whether this Sluice has a migration of this version; a newer one's it has not."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return version in [script.revision for script in scripts]
+
+
 def _config(connection: Connection | None = None) -> Config:
     attributes: dict[str, Any] = {"connection": connection}
     config = Config(attributes=attributes)

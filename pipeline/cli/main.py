@@ -19,6 +19,8 @@ COMMANDS = {
     "audit": "Prove that both stages hold every confirmed byte once.",
     "dead": "List, show, replay or purge dead letters.",
     "conflicts": "List, show or resolve ranges with two contents.",
+    "backup": "Write lake, clean, ledger and checkpoint to one file.",
+    "restore": "Fill a database from a backup, or take a part of one.",
     "rebuild": "Write a source's bytes from the lake.",
     "generate": "Write a sample log.",
     "check": "Test the configuration and every connection.",
