@@ -29,6 +29,6 @@ def detect(block: bytes) -> Format | None:
     """Return the format that most of a sample of the block's lines have, None where none has half of them."""
     lines = [line for line in block.split(b"\n") if line]
     sample = lines[:: -(-len(lines) // SAMPLE_LINES) or 1]
-    counts = {format_: sum(map(bool, map(format_.exact.fullmatch, sample))) for format_ in FORMATS.values()}
+    counts = {format_: sum(map(bool, map(format_.match, sample))) for format_ in FORMATS.values()}
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] * 2 >= len(sample) > 0 else None

@@ -142,7 +142,7 @@ class BlockParser(Generic[T]):
         return ParsedBlock(list(compress(quick.starts, fits)), groups, rejected)
 
     def _parse_line(self, line: bytes) -> list[T]:
-        match = self.format.exact.fullmatch(line)
+        match = self.format.match(line)
         if match is None:
             raise self.format.explain(line)
         values: list[T] = []

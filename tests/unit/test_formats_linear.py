@@ -1,5 +1,6 @@
 """Time and memory of the parser on lines and blocks that are made to be slow."""
 
+import re
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -7,11 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.formats import FORMATS, get_format
+from pipeline.formats.base import FRAGMENTS, LONGEST_LINE_BYTES
 from pipeline.formats.parse import BlockParser
 from tests.unit.formats.lines import COMBINED_LINE, HEAD, typed
 
-#: The shorter of two compared inputs, in bytes.
-SHORT_BYTES = 1 << 18
+#: The shorter of two compared inputs, in bytes; twice as much is still read.
+SHORT_BYTES = LONGEST_LINE_BYTES // 2 - 1024
 #: What doubling an input may cost, and the noise of the clock.
 DOUBLING, NOISE_SECONDS = 2.5, 0.01
 
@@ -86,3 +88,20 @@ def test_memory_stays_near_the_size_of_the_line(line: bytes) -> None:
         tracemalloc.stop()
 
     assert peak_bytes < 16 << 20
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_no_pattern_uses_what_an_older_python_gets_wrong(name: str) -> None:
+    """Python 3.11.2 finds no match where a group repeats possessively: no reading may hold such a thing."""
+    fragment = FRAGMENTS[name]
+
+    for reading in (fragment.quick, fragment.strict, fragment.exact):
+        assert not re.search(r"[*+?}]\+|\(\?>", reading)
+
+
+def test_a_line_that_is_too_long_is_rejected_by_name() -> None:
+    """A line beyond the limit costs nothing, and its reason says so."""
+    parser = BlockParser(get_format("combined"), typed)
+    (rejected,) = parser.parse(HEAD + b'"' + b'\\"' * LONGEST_LINE_BYTES + END + b"\n").rejected
+
+    assert rejected.reason == f"longer than {LONGEST_LINE_BYTES} bytes"

@@ -79,7 +79,7 @@ def rejection(format_: Format, line: bytes) -> tuple[str, int | None]:
 
 def by_hand(format_: Format, line: bytes) -> dict[str, Any] | None:
     """Return the columns of a line by the exact pattern and nothing else, None for a rejected line."""
-    match = format_.exact.fullmatch(line)
+    match = format_.match(line)
     if match is None:
         return None
     try:
