@@ -12,6 +12,7 @@ from bench.growth import growth
 from bench.latency import latency
 from bench.memory import memory
 from bench.peers.contest import peers
+from bench.queries import queries
 from bench.report import Report
 from bench.throughput import throughput
 from pipeline.cli import options, output
@@ -46,7 +47,7 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine: NAME is throughput, latency, memory, growth or peers; all of them without one.
+    """Measure this machine: NAME is throughput, latency, memory, growth, queries or peers; without one, all.
 
     Servers are started on free ports and ended afterwards; lines are generated.
     """
@@ -71,6 +72,7 @@ def benchmarks(
         "throughput": partial(throughput, lines, runs, embedded=embedded),
         "latency": partial(latency, embedded=embedded),
         "memory": partial(memory, lines, backlog, embedded=embedded),
+        "queries": partial(queries, lines),
         "peers": partial(peers, lines),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }
