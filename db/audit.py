@@ -1,7 +1,7 @@
 """Completeness per source and stage: what is missing, what is there twice, what contradicts."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, Select, distinct, func, select, text
@@ -26,6 +26,7 @@ class StageAudit:
         duplicate_lines, missing_lines: rows too many and too few; `deep` finds them segment by segment,
             without it one too many and one too few in the same source hide each other.
         damaged: segments of the lake whose bytes are not those that were stored; `deep` only.
+        dead_bytes: bytes of the gaps that wait in the stage's dead letters.
     """
 
     stored_bytes: int = 0
@@ -35,6 +36,7 @@ class StageAudit:
     duplicate_lines: int = 0
     missing_lines: int = 0
     damaged: list[Range] = field(default_factory=list)
+    dead_bytes: int = 0
 
     @property
     def missing_bytes(self) -> int:
@@ -72,6 +74,11 @@ class AuditReport:
         return sum(stage.missing_bytes for stage in self._stages())
 
     @property
+    def dead_bytes(self) -> int:
+        """Of the missing bytes, those that wait in dead letters."""
+        return sum(stage.dead_bytes for stage in self._stages())
+
+    @property
     def missing_lines(self) -> int:
         """Rows that the ledger accounts for and the tables do not hold."""
         return sum(stage.missing_lines for stage in self._stages())
@@ -103,17 +110,24 @@ class AuditReport:
         )
 
 
-def audit(engine: Engine, offsets: Mapping[str, int] | None, *, deep: bool = False) -> AuditReport:
+#: Ranges in the dead letters of each stage, in order, by source key.
+Dead = Mapping[str, Mapping[str, Sequence[Range]]]
+
+
+def audit(
+    engine: Engine, offsets: Mapping[str, int] | None, *, deep: bool = False, dead: Dead | None = None
+) -> AuditReport:
     """Return the completeness of every source, from one moment's view of the database.
 
     `offsets` holds the confirmed offset of each source by its key, from the checkpoint; without it a stage is
     compared with the other one only. `deep` reads every row: it compares lines segment by segment and the
-    lake's bytes with their checksums.
+    lake's bytes with their checksums. `dead` says which of the missing bytes are in dead letters: with it,
+    every byte is stored, rejected, dead, or a gap that no one can explain.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
-    ends = dict(offsets or {})
+    ends = _ends(offsets or {}, dead or {})
     if deep:
         summarise(engine)
     with reading(engine) as connection:
@@ -127,7 +141,26 @@ def audit(engine: Engine, offsets: Mapping[str, int] | None, *, deep: bool = Fal
             _audit_source(connection, SourceAudit(id_, key, path, ends.pop(key, 0), 0, {}), counts, deep)
             for id_, key, path in rows
         ]
-    return AuditReport(audits + [_unknown(key, end) for key, end in ends.items() if end])
+    audits += [_unknown(key, end) for key, end in ends.items() if end]
+    for source in audits:
+        for stage, audited in source.stages.items():
+            audited.dead_bytes = _shared(audited.gaps, (dead or {}).get(stage, {}).get(source.key, []))
+    return AuditReport(audits)
+
+
+def _ends(offsets: Mapping[str, int], dead: Dead) -> dict[str, int]:
+    # A dead letter was confirmed, whether or not this machine has the checkpoint that says so.
+    ends = dict(offsets)
+    for ranges in dead.values():
+        for key, buried in ranges.items():
+            ends[key] = max([ends.get(key, 0), *(end for _, end in buried)])
+    return ends
+
+
+def _shared(gaps: Sequence[Range], dead: Sequence[Range]) -> int:
+    """Return how many bytes of the gaps the dead letters hold."""
+    living = (part for low, high in gaps for part in ledger.complement(dead, low, high))
+    return sum(high - low for low, high in gaps) - sum(high - low for low, high in living)
 
 
 def _unknown(key: str, end: int) -> SourceAudit:

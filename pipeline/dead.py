@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import kombu
-from kombu.exceptions import OperationalError
 
 from pipeline import topology
 from pipeline.batch import Batch
-from pipeline.errors import BrokerUnavailable
+from pipeline.faults import translated
 from pipeline.publish import CONFIRM_SECONDS, connect
 from pipeline.settings import Settings
 
@@ -71,9 +70,19 @@ def browse(settings: Settings, queue: str) -> list[DeadLetter]:
     Raises:
         BrokerUnavailable: the broker does not answer.
     """
+    return list(scan(settings, queue))
+
+
+def scan(settings: Settings, queue: str) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a live queue one at a time, oldest first; they stay where they are.
+
+    Raises:
+        BrokerUnavailable: the broker does not answer.
+    """
     with _channel(settings) as channel:
         # The channel's end gives back what was not acknowledged.
-        return [_describe(queue, message) for message in _messages(channel, queue)]
+        for message in _messages(channel, queue):
+            yield _describe(queue, message)
 
 
 def replay(settings: Settings, queue: str, choose: Choice) -> int:
@@ -127,13 +136,10 @@ def _take(settings: Settings, queue: str, choose: Choice, act: Callable[[Any, An
 @contextmanager
 def _channel(settings: Settings) -> Iterator[Any]:
     connection = connect(settings)
-    try:
-        with connection:
-            topology.declare(connection)
-            with connection.channel() as channel:
-                yield channel
-    except (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError) as error:
-        raise BrokerUnavailable(f"BROKER_URL: the broker does not answer: {error}") from error
+    with translated(connection), connection:
+        topology.declare(connection)
+        with connection.channel() as channel:
+            yield channel
 
 
 def _messages(channel: Any, queue: str) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from typing import Self
 from pipeline.archive import is_archive, open_content
 from pipeline.blocks import Cutter, Limits
 from pipeline.content import PlainFile, RefusedFile
-from pipeline.dead import browse
+from pipeline.dead import scan
 from pipeline.errors import PipelineError
 from pipeline.fingerprint import Content
 from pipeline.generation import Generation
@@ -124,7 +124,7 @@ def dead_ranges(settings: Settings, stage: Stage) -> dict[str, list[tuple[int, i
         BrokerUnavailable: the broker does not answer.
     """
     ranges: dict[str, list[tuple[int, int]]] = {}
-    for letter in browse(settings, stage.queue_name):
+    for letter in scan(settings, stage.queue_name):
         if letter.batch is not None:
             ranges.setdefault(letter.batch.source.key, []).append((letter.batch.start, letter.batch.end))
     return {key: sorted(found) for key, found in ranges.items()}

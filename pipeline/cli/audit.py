@@ -7,19 +7,20 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from db.audit import AuditReport, SourceAudit, audit
+from db.audit import AuditReport, Dead, SourceAudit, audit
 from db.rebuild import rebuild
 from pipeline.checkpoint import read_generations, read_offsets
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.mender import words
 from pipeline.cli.sources import open_database
-from pipeline.errors import PermanentError
+from pipeline.depths import queue_depths
+from pipeline.errors import PermanentError, PipelineError
 from pipeline.generation import Generation
 from pipeline.publish import Publisher
 from pipeline.settings import Settings
 from pipeline.topology import Stage
-from tasks.origin import Origin, OriginLost
+from tasks.origin import Origin, OriginLost, dead_ranges
 from tasks.repair import repair
 
 #: Result of a comparison with the file.
@@ -33,20 +34,38 @@ IDENTICAL = "identical"
 def command(deep: bool, mend: bool, as_json: bool) -> int:
     """Compare what each stage holds with what was confirmed: every byte, once.
 
-    Exit code 1 on a gap, a duplicate, a conflict or other bytes in the file. --repair publishes what is
-    missing to the stage that misses it; the pools store it, and the next audit shows it.
+    Missing bytes that wait in dead letters are told apart. Exit code 1 on a gap, a duplicate, a conflict or
+    other bytes in the file. --repair publishes what is missing to the stage that misses it; the pools store
+    it, and the next audit shows it.
     """
     settings = options.settings()
     with open_database(settings) as engine:
-        report = audit(engine, read_offsets(settings.state_dir), deep=deep)
+        # Before the look at the tables: what is stored meanwhile is then no dead letter.
+        offsets, dead = read_offsets(settings.state_dir), _dead(settings)
+        report = audit(engine, offsets, deep=deep, dead=dead)
         files = _compare_all(settings, engine, report) if deep else {}
         repaired = _repair(settings, engine) if mend and report.missing_bytes else None
     if as_json:
-        output.emit_json(_answer(report, files, repaired))
+        # Unknown is not none.
+        known = {} if dead is not None else {"dead_bytes": None}
+        output.emit_json(_answer(report, files, repaired) | known)
     else:
         _show(report, files, repaired)
     differs = any("differs" in result for result in files.values())
     return OK if report.complete and not differs else FAILED
+
+
+def _dead(settings: Settings) -> Dead | None:
+    """Return what waits in dead letters, None where the broker does not tell."""
+    try:
+        depths = queue_depths(settings)
+        return {
+            stage.value: dead_ranges(settings, stage) if depths[stage.queue_name].dead else {}
+            for stage in Stage
+        }
+    except PipelineError as error:
+        output.say(f"dead letters are not counted: {error}")
+        return None
 
 
 def _repair(settings: Settings, engine: Engine) -> str:
@@ -80,6 +99,7 @@ def _compare(settings: Settings, engine: Engine, source: SourceAudit, generation
 def _answer(report: AuditReport, files: Mapping[str, str], repaired: str | None) -> dict[str, Any]:
     return {
         "missing_bytes": report.missing_bytes,
+        "dead_bytes": report.dead_bytes,
         "duplicate_lines": report.duplicate_lines,
         "conflicts": report.conflicts,
         "missing_lines": report.missing_lines,
@@ -116,7 +136,8 @@ def _verdict(report: AuditReport) -> str:
     if report.complete:
         return f"complete: {len(report.sources)} sources, every confirmed byte is in both stages, once"
     return (
-        f"not complete: {report.missing_bytes} bytes missing, {report.duplicate_lines} lines twice, "
+        f"not complete: {report.missing_bytes} bytes missing ({report.dead_bytes} of them in dead letters), "
+        f"{report.duplicate_lines} lines twice, "
         f"{report.missing_lines} rows gone, {report.damaged_segments} segments damaged, "
         f"{report.conflicts} conflicts"
     )

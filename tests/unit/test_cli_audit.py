@@ -9,13 +9,16 @@ import pytest
 from db import schema
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
+from pipeline import topology
 from pipeline.batch import Batch, Source
 from pipeline.checkpoint import FILE_NAME, CheckpointStore
 from pipeline.cli.main import FAILED, OK, main
 from pipeline.depths import queue_depths
 from pipeline.fingerprint import Fingerprint
 from pipeline.generation import Generation
+from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
+from pipeline.topology import Stage
 
 CONTENT = b"".join(b"line %02d of a source\n" % number for number in range(20))
 MIDDLE, END = len(CONTENT) // 2, len(CONTENT)
@@ -98,6 +101,28 @@ def test_repair_publishes_what_is_missing(
     assert report["repair"] == f"clean: {MIDDLE} B published again"
     depths = queue_depths(settings)
     assert (depths["queue-data-clean"].messages, depths["queue-data-lake"].messages) == (1, 0)
+
+
+def test_dead_letters_explain_missing_bytes(
+    settings: Settings, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what a stage misses, the bytes of its dead letters are told apart; what is stored is not counted."""
+    store(settings, log, (0, END), (MIDDLE, END - 20))
+    source = Source(KEY, settings.host, str(log), format="combined")
+    with Publisher(settings) as publisher:
+        publisher.publish(Batch(source, 20, CONTENT[20 : MIDDLE + 20]), Stage.CLEAN)
+        publisher.publish(Batch(Source("o" * 32, "web-2", "/other"), 0, b"elsewhere\n"), Stage.LAKE)
+    for stage in Stage:
+        with connect(settings) as connection, connection.channel() as channel:
+            topology.DATA_QUEUES[stage](channel).get(accept=["msgpack"]).reject()
+
+    report = answer(capsys, FAILED, "audit")
+
+    assert report["missing_bytes"] == MIDDLE + 20 + 2 * 10
+    assert report["dead_bytes"] == (MIDDLE - 20) + 10
+    known, other = report["sources"]
+    assert (known["stages"]["clean"]["dead_bytes"], known["stages"]["lake"]["dead_bytes"]) == (MIDDLE - 20, 0)
+    assert (other["key"], other["stages"]["lake"]["dead_bytes"]) == ("o" * 32, 10)
 
 
 def test_other_bytes_in_the_file_are_noticed(
