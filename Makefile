@@ -7,6 +7,7 @@ PYTHON := $(VENV)/bin/python
 SAMPLE := var/sample.log
 # LOG is one path; without it a generated sample is streamed.
 LOG ?=
+export LOG
 ARGS ?=
 # One more option for pytest, as in `make test PYTEST="-k ledger -x"`.
 PYTEST ?=
@@ -17,7 +18,7 @@ help: ## say what the targets are
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(VENV)/run.stamp $(if $(LOG),,$(SAMPLE)) ## stream LOG=path (or a sample) through both queues into both tables; ARGS=--json
-	@$(PYTHON) -m pipeline run --once '$(or $(LOG),$(SAMPLE))' $(ARGS)
+	@$(PYTHON) -m pipeline run --once "$${LOG:-$(SAMPLE)}" $(ARGS)
 
 test: $(VENV)/dev.stamp ## the whole suite but faults and soak; REQUIRE_SERVICES=1 makes a missing service a failure
 	@$(PYTHON) -m pytest -m 'not faults and not soak' $(PYTEST)

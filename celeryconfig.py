@@ -1,10 +1,14 @@
 """Celery's settings, each with its reason; names, queues and addresses come from pipeline/."""
 
+from pipeline.errors import ConfigurationError
 from pipeline.publish import broker_options
 from pipeline.settings import Settings
 from pipeline.topology import LIVE_QUEUES, MAINTENANCE
 
-_settings = Settings.from_environment()
+try:
+    _settings = Settings.from_environment()
+except ConfigurationError as error:
+    raise SystemExit(f"error: {error}") from None
 
 # --- Broker -------------------------------------------------------------------------------------------------
 broker_url = _settings.broker_url.get_secret_value()

@@ -2,8 +2,10 @@
 
 from tornado.options import options
 
-from tasks.dashboard import guarded_address
+from pipeline.settings import Settings
+from tasks.dashboard import guarded_address, require_events
 
+require_events(Settings.from_environment())
 address = guarded_address(options)
 # Flower shows; what changes the system is a command of its own.
 read_only = True

@@ -53,9 +53,12 @@ def _from_postgresql(error: psycopg2.Error) -> PipelineError | None:
     code = error.pgcode or ""
     if code.startswith(VALUE_CODES):
         return ValuesRefused(f"the database refuses a value (SQLSTATE {code})")
-    text = f"PostgreSQL: {error.diag.message_primary or str(error).strip() or 'connection lost'}"
+    said = error.diag.message_primary or " ".join(str(error).split()) or "connection lost"
+    text = f"DATABASE_URL: PostgreSQL: {said}"
+    if not code and isinstance(error, psycopg2.ProgrammingError):
+        return ConfigurationError(text)  # the driver itself does not understand the URL
     if code.startswith(CONFIGURATION_CODES):
-        return ConfigurationError(f"DATABASE_URL: {text}. {SCHEMA_HINT}")
+        return ConfigurationError(f"{text}. {SCHEMA_HINT}")
     # Without a code it did not come from the server: the connection is the matter.
     away = not code and isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
     if away or code.startswith(WAIT_CODES):
@@ -72,7 +75,9 @@ def _from_sqlite(error: sqlite3.Error) -> PipelineError | None:
         return ConfigurationError(f"SQLite: {text}. {SCHEMA_HINT}")
     if any(mark in lowered for mark in _SQLITE_UNUSABLE):
         return ConfigurationError(f"DATABASE_URL or SLUICE_STATE_DIR: SQLite: {text}")
-    return DatabaseUnavailable(f"SQLite: {text}") if any(m in lowered for m in _SQLITE_WAIT) else None
+    if any(mark in lowered for mark in _SQLITE_WAIT):
+        return DatabaseUnavailable(f"DATABASE_URL or SLUICE_STATE_DIR: SQLite: {text}")
+    return None
 
 
 @contextmanager

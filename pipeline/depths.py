@@ -2,10 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from kombu.exceptions import OperationalError
-
 from pipeline import topology
-from pipeline.errors import BrokerUnavailable
+from pipeline.faults import translated
 from pipeline.publish import connect
 from pipeline.settings import Settings
 
@@ -21,19 +19,16 @@ def queue_depths(settings: Settings) -> dict[str, Depth]:
     """Return the depth of every live queue by name; a queue that does not exist has depth 0.
 
     Raises:
-        BrokerUnavailable: the broker does not answer.
+        BrokerUnavailable, ConfigurationError: see `pipeline.faults`.
     """
     connection = connect(settings)
-    try:
-        with connection:
-            return {
-                queue.name: Depth(
-                    _count(connection, queue.name), _count(connection, topology.dead_name(queue.name))
-                )
-                for queue in topology.LIVE_QUEUES
-            }
-    except (*connection.connection_errors, OperationalError, OSError) as error:
-        raise BrokerUnavailable(f"BROKER_URL: the broker does not answer: {error}") from error
+    with translated(connection), connection:
+        return {
+            queue.name: Depth(
+                _count(connection, queue.name), _count(connection, topology.dead_name(queue.name))
+            )
+            for queue in topology.LIVE_QUEUES
+        }
 
 
 def _count(connection: Any, name: str) -> int:

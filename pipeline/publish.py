@@ -69,6 +69,7 @@ class Publisher:
         self._settings = settings
         self._connection: Connection | None = None
         self._producer: Producer | None = None
+        self._served = False
 
     def __enter__(self) -> Self:
         """Return the publisher; it connects at the first publish."""
@@ -92,11 +93,18 @@ class Publisher:
 
         Raises:
             BrokerUnavailable: no confirm; the batch may or may not be in the queues, publish it again.
-            ConfigurationError: the broker refuses the topology or the credentials.
+            ConfigurationError: at the first publish: the broker refuses the topology or the credentials.
         """
         try:
             self._publish(batch, stage)
-        except (BrokerUnavailable, ConfigurationError):
+            self._served = True
+        except ConfigurationError as error:
+            self.close()
+            if not self._served:
+                raise
+            # It worked before: whoever changed the broker may change it back, and the lines can wait.
+            raise BrokerUnavailable(str(error)) from error
+        except BrokerUnavailable:
             self.close()
             raise
         except Exception as error:  # py-amqp, kombu and sockets share no base class

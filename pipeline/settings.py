@@ -2,9 +2,11 @@
 
 import os
 import socket
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +15,8 @@ from pipeline.errors import ConfigurationError
 
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
+#: Variables with the prefix that are no settings: the fault suite's.
+OTHER_VARIABLES = {"SLUICE_FAILPOINT"}
 #: SQLAlchemy dialects that have a loader.
 DATABASE_SCHEMES = ("postgresql", "sqlite")
 
@@ -20,7 +24,9 @@ DATABASE_SCHEMES = ("postgresql", "sqlite")
 class Settings(BaseSettings):
     """Every setting, with its default; each is read from the environment variable of its alias."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     broker_url: SecretStr = Field(
         SecretStr("embedded://"), alias="BROKER_URL", description="amqp://… for RabbitMQ; empty: embedded"
@@ -103,12 +109,13 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: names the variable, what is wrong with it and the value's kind that fits.
         """
+        _refuse_misspelt({str(field.alias) for field in cls.model_fields.values()})
         try:
             return cls(**overrides)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "environment"
-            raise ConfigurationError(f"{name}: {first['msg']}") from None
+            raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
 
     @field_validator("broker_url", mode="after")
     @classmethod
@@ -116,6 +123,7 @@ class Settings(BaseSettings):
         url = value.get_secret_value() or "embedded://"
         if url.partition("://")[0] not in BROKER_SCHEMES:
             raise ValueError(f"unsupported broker; use one of {', '.join(s + '://' for s in BROKER_SCHEMES)}")
+        _check_port(url)
         # A host, because kombu warns of a URL without one.
         return SecretStr("embedded://localhost//" if url.startswith("embedded:") else url)
 
@@ -124,10 +132,13 @@ class Settings(BaseSettings):
     def _supported_database(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
         scheme = url.partition("://")[0].partition("+")[0]
+        if scheme == "postgres":
+            raise ValueError("write postgresql:// instead of postgres://")
         if url and scheme not in DATABASE_SCHEMES:
             raise ValueError(
                 f"unsupported database; use one of {', '.join(s + '://' for s in DATABASE_SCHEMES)}"
             )
+        _check_port(url)
         return value
 
     @field_validator("log_level", mode="after")
@@ -161,3 +172,19 @@ class Settings(BaseSettings):
     def embedded_database(self) -> bool:
         """True when the database is SQLite."""
         return self.sqlalchemy_url.startswith("sqlite")
+
+
+def _check_port(url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise ValueError(f"the port is not one: {error}") from None
+
+
+def _refuse_misspelt(known: set[str]) -> None:
+    """Refuse a variable that looks like a setting and is none: its writer meant something."""
+    for name in sorted(os.environ):
+        if name.startswith("SLUICE_") and name not in known | OTHER_VARIABLES:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"{name}: there is no such setting{hint}")

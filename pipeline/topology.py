@@ -14,9 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from kombu import Connection, Exchange, Queue
-from kombu.exceptions import OperationalError
 
-from pipeline.errors import BrokerUnavailable, ConfigurationError
+from pipeline.faults import translated
 
 #: The one routing key; both data queues are bound with it.
 ROUTING_KEY = "logs"
@@ -100,15 +99,7 @@ def declare(connection: Connection) -> None:
         ConfigurationError: a queue or the exchange exists with other properties, or permission is missing.
         BrokerUnavailable: the broker does not answer.
     """
-    try:
-        with connection.channel() as channel:
-            LOGS(channel).declare()
-            for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
-                queue(channel).declare()
-    except connection.channel_errors as error:
-        raise ConfigurationError(
-            f"BROKER_URL: the broker refuses the exchange or a queue: {error}. "
-            "Delete what stands there with other properties, or grant the permission."
-        ) from error
-    except (*connection.connection_errors, OperationalError, OSError) as error:
-        raise BrokerUnavailable(f"the broker does not answer: {error}") from error
+    with translated(connection), connection.channel() as channel:
+        LOGS(channel).declare()
+        for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
+            queue(channel).declare()

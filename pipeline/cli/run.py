@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from db import schema
+from pipeline import publish
 from pipeline.cli import children, options, output
 from pipeline.cli.interruption import Interruption
 from pipeline.cli.journey import Journey
@@ -15,7 +16,7 @@ from pipeline.cli.reach import Lookout
 from pipeline.cli.sources import open_database
 from pipeline.cli.summary import Clock, count, summarise
 from pipeline.cli.supervisor import Supervisor
-from pipeline.errors import ConfigurationError
+from pipeline.errors import BrokerUnavailable, ConfigurationError
 from pipeline.settings import Settings
 from pipeline.topology import Stage
 from pipeline.watch import Finder
@@ -54,6 +55,8 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
         well = journey.stop_children()
         counted = count(lookout, engine)
     summarise(counted, clock).show(as_json=as_json)
+    if counted.rejected:
+        output.say(f"{counted.rejected} lines did not parse: see the reasons in the table rejected_lines")
     if counted.missing_lines:
         output.complain(f"{counted.missing_lines} rows are gone that the ledger accounts for")
     if once and interruption.asked.is_set():
@@ -73,6 +76,10 @@ def _prepare(settings: Settings) -> None:
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
     schema.upgrade(settings.sqlalchemy_url)
+    try:
+        publish.check(settings)
+    except BrokerUnavailable as error:
+        output.say(f"waiting: {error}")
 
 
 def _start_pools(supervisor: Supervisor, settings: Settings, *, scheduled: bool) -> None:

@@ -95,7 +95,7 @@ def _succeeded(port: int) -> dict[str, Any] | None:
 def test_flower_refuses_to_be_open_without_a_password(open_to_all: tuple[str, ...], tmp_path: Path) -> None:
     """It ends at once, and names the variable to set."""
     output = tmp_path / "flower.log"
-    environment = {"SLUICE_STATE_DIR": str(tmp_path)}
+    environment = {"SLUICE_STATE_DIR": str(tmp_path), "BROKER_URL": "amqp://guest:guest@127.0.0.1:1//"}
     with running(output, environment, "flower", *open_to_all, f"--port={free_port()}") as flower:
         assert flower.wait(30) != 0
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import kombu
 import pytest
@@ -108,6 +109,41 @@ def test_exchange_of_another_type_is_a_configuration_error(rabbitmq: Settings) -
 
     with Publisher(rabbitmq) as publisher, pytest.raises(ConfigurationError, match=r"BROKER_URL.*logs"):
         publisher.publish(make_batch())
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [("//guest:wrong@", "password"), ("/no-such-host", "virtual host"), ("//name.invalid:", "name")],
+)
+def test_what_waiting_cannot_mend_is_said_at_once(
+    broker: str, tmp_path: Path, change: str, advice: str
+) -> None:
+    """A wrong password, virtual host or host name is an error that says so."""
+    parts = urlsplit(broker)
+    if "@" in change:
+        parts = parts._replace(netloc=f"guest:wrong@{parts.hostname}:{parts.port}")
+    elif "invalid" in change:
+        parts = parts._replace(netloc=f"{parts.username}:{parts.password}@name.invalid:{parts.port}")
+    else:
+        parts = parts._replace(path=change)
+    url = SecretStr(urlunsplit(parts))
+    settings = Settings.from_environment(state_dir=tmp_path, broker_url=url)
+
+    with Publisher(settings) as publisher, pytest.raises(ConfigurationError, match=advice) as refused:
+        publisher.publish(make_batch())
+    assert "wrong" not in str(refused.value).replace("is wrong", "")
+
+
+def test_refusal_after_a_success_is_waited_for(rabbitmq: Settings) -> None:
+    """Whoever changed a broker that worked may change it back: the watcher goes on."""
+    with Publisher(rabbitmq) as publisher:
+        publisher.publish(make_batch(0))
+        publisher.close()
+        with connect(rabbitmq) as connection, connection.channel() as channel:
+            channel.exchange_delete(topology.LOGS.name)
+            kombu.Exchange("logs", type="topic")(channel).declare()
+        with pytest.raises(BrokerUnavailable, match="logs"):
+            publisher.publish(make_batch(1))
 
 
 def test_unroutable_batch_is_not_confirmed(rabbitmq: Settings) -> None:

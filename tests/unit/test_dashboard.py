@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.dashboard import guarded_address
+from pipeline.settings import Settings
+from tasks.dashboard import guarded_address, require_events
 
 
 def options(**given: object) -> SimpleNamespace:
@@ -28,6 +29,18 @@ def test_open_address_without_password_is_refused(address: str) -> None:
     """The refusal names the variable to set."""
     with pytest.raises(SystemExit, match="FLOWER_BASIC_AUTH"):
         guarded_address(options(address=address))
+
+
+def test_pair_without_a_colon_is_no_password() -> None:
+    """Flower would take it and let no one in, or everyone."""
+    with pytest.raises(SystemExit, match="user:password"):
+        guarded_address(options(address="0.0.0.0", basic_auth=["me"]))
+
+
+def test_embedded_mode_has_nothing_to_show(settings: Settings) -> None:
+    """Without a broker that carries events Flower says what it needs."""
+    with pytest.raises(SystemExit, match="BROKER_URL"):
+        require_events(settings)
 
 
 @pytest.mark.parametrize("protection", [{"basic_auth": ["me:secret"]}, {"auth": "me@example.org"}])

@@ -27,6 +27,14 @@ def test_two_variables_make_it_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not settings.embedded_database
 
 
+def test_misspelt_setting_names_the_near_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typo is not passed over in silence."""
+    monkeypatch.setenv("SLUICE_BATCHCOUNT", "5")
+
+    with pytest.raises(ConfigurationError, match="did you mean SLUICE_BATCH_COUNT"):
+        Settings.from_environment()
+
+
 @pytest.mark.parametrize("variable", ["BROKER_URL", "DATABASE_URL"])
 def test_empty_url_means_embedded(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty variable, as compose files set it, is no variable."""
@@ -41,7 +49,12 @@ def test_empty_url_means_embedded(variable: str, monkeypatch: pytest.MonkeyPatch
     ("variable", "value"),
     [
         ("BROKER_URL", "redis://localhost"),
+        ("BROKER_URL", "amqp://u:p@localhost:99999//"),
+        ("BROKER_URL", "amqp://u:p@localhost:port//"),
         ("DATABASE_URL", "mysql://localhost"),
+        ("DATABASE_URL", "postgres://localhost/x"),
+        ("DATABASE_URL", "postgresql://localhost:port/x"),
+        ("SLUICE_BATCHCOUNT", "5"),
         ("SLUICE_BATCH_COUNT", "0"),
         ("SLUICE_BATCH_COUNT", "many"),
         ("SLUICE_SWEEP_SECONDS", "-1"),
