@@ -21,6 +21,12 @@ from pipeline import generate
 from pipeline.cli import output
 
 _TABLES = ("raw_logs", "clean_records")
+#: Size of a table, of its partitions where it has any, and of the indexes of all.
+_POSTGRESQL_BYTES = """
+SELECT pg_total_relation_size(whole) + coalesce(
+    (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = whole), 0)
+FROM (SELECT CAST(:name AS regclass) AS whole) AS named
+"""
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ def stream(
 def _table_bytes(engine: Engine) -> dict[str, int]:
     """Return the size of the tables of lines with their indexes; empty where SQLite cannot say it."""
     if engine.dialect.name == "postgresql":
-        query = "SELECT pg_total_relation_size(CAST(:name AS regclass))"
+        query = _POSTGRESQL_BYTES
     else:
         query = "SELECT sum(pgsize) FROM dbstat WHERE name = :name"
     try:

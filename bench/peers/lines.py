@@ -21,13 +21,14 @@ app.conf.update(
 )
 
 
-@app.task(ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+# Names of their own: the sender runs this module as a program, the workers import it.
+@app.task(name="peer.lines.raw", ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
 def raw(line: str) -> None:
     """Store a line as it is; acknowledged after the commit."""
     tables.add(_DATABASE_URL, tables.PeerRaw(line=line))
 
 
-@app.task(ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+@app.task(name="peer.lines.clean", ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
 def clean(line: str) -> None:
     """Store a line parsed; acknowledged after the commit."""
     tables.add(_DATABASE_URL, tables.parse(line))
