@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from pipeline.topology import LIVE_QUEUES
-from tests.faults.databases import new_database
+from tests.faults.databases import new_database, new_virtual_host, virtual_host
+from tests.faults.invariant import Unfinished
 from tests.faults.system import Place, System, running
 from tests.faults.writer import Writer
 from tests.services import PrivatePostgres, PrivateRabbit
@@ -63,7 +65,7 @@ def standing(
     rabbit: PrivateRabbit, postgres: PrivatePostgres, new_place: Callable[[str, str], Place]
 ) -> Iterator[Standing]:
     """Return the holder of the system that the tests share."""
-    holder = Standing(lambda: new_place(rabbit.url, new_database(postgres)))
+    holder = Standing(lambda: new_place(new_virtual_host(rabbit), new_database(postgres)))
     yield holder
     holder.close()
 
@@ -80,14 +82,15 @@ def writer(system: System) -> Writer:
     return system.writer()
 
 
-def count_unfinished(node: PrivateRabbit) -> int:
-    """Return the messages of the live queues, those at a worker included, as a node sees them."""
+def count_unfinished(node: PrivateRabbit, system: System) -> int:
+    """Return the messages of a system's live queues, those at a worker included, as a node sees them."""
     live = {queue.name for queue in LIVE_QUEUES}
-    rows = [row.split() for row in node.ctl("list_queues", "name", "messages").splitlines()]
+    listing = node.ctl("list_queues", "-p", virtual_host(system.place.broker_url), "name", "messages")
+    rows = [row.split() for row in listing.splitlines()]
     return sum(int(messages) for name, messages in rows if name in live)
 
 
 @pytest.fixture
-def unfinished(rabbit: PrivateRabbit) -> Callable[[], int]:
-    """Return a function that counts the messages of the live queues, those at a worker included."""
-    return lambda: count_unfinished(rabbit)
+def unfinished(rabbit: PrivateRabbit) -> Unfinished:
+    """Return a function that counts the messages of a system's live queues, those at a worker included."""
+    return partial(count_unfinished, rabbit)

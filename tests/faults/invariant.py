@@ -20,8 +20,8 @@ from tests.services import wait_until
 
 #: Seconds that recovery and the rest of the lines may take after the last fault, on slow and busy cores.
 RECOVERY_SECONDS = 90.0
-#: Counts the messages of a broker, those at a worker included.
-Unfinished = Callable[[], int]
+#: Counts the messages of a system, those at a worker included.
+Unfinished = Callable[[System], int]
 
 
 def wait_stored(system: System, writer: Writer, seconds: float = RECOVERY_SECONDS) -> None:
@@ -62,11 +62,15 @@ def count_stored(system: System, writer: Writer) -> tuple[int, int]:
 def settle(system: System, writer: Writer, unfinished: Unfinished | None = None) -> None:
     """Wait until all is stored and acknowledged, and assert the invariant."""
     wait_stored(system, writer)
-    pending = unfinished or (lambda: sum(depth.messages for depth in queue_depths(system.settings).values()))
-    wait_until(lambda: pending() == 0, "empty queues", RECOVERY_SECONDS)
+    pending = unfinished or _ready
+    wait_until(lambda: pending(system) == 0, "empty queues", RECOVERY_SECONDS)
     found = problems(system, writer)
     assert not found, found
     system.healthy = True
+
+
+def _ready(system: System) -> int:
+    return sum(depth.messages for depth in queue_depths(system.settings).values())
 
 
 def problems(system: System, writer: Writer, *, dead: int = 0) -> list[str]:

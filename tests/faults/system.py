@@ -13,14 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-import kombu
 import psutil
-from amqp.exceptions import AMQPError
 from pydantic import SecretStr
 
 from db import schema
 from db.engine import make_engine
-from pipeline import topology
 from pipeline.cli import children
 from pipeline.cli.children import BEAT, WATCHER
 from pipeline.cli.supervisor import Recipe, Supervisor
@@ -92,8 +89,6 @@ class System:
     def __enter__(self) -> Self:
         self.settings.state_dir.mkdir()
         schema.upgrade(self.settings.sqlalchemy_url)
-        with contextlib.suppress(OSError, AMQPError):
-            forget_topology(self.settings)
         self._supervisor.__enter__()
         self._ticker.start()
         return self
@@ -174,16 +169,6 @@ class System:
                 self._supervisor.tick()
                 for child in self._supervisor.children.values():
                     child.failures = 0  # killed by us, again and again: the next start need not wait longer
-
-
-def forget_topology(settings: Settings) -> None:
-    """Delete every queue of Sluice on a broker that belongs to the suite."""
-    if settings.embedded_broker:
-        return
-    url = settings.broker_url.get_secret_value()
-    with kombu.Connection(url) as connection, connection.channel() as channel:
-        for queue in (*topology.LIVE_QUEUES, *topology.DEAD_QUEUES):
-            channel.queue_delete(queue.name)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """RabbitMQ out of memory, closing connections, killed, losing a queue or a binding, delivering twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import kombu
 import pytest
@@ -9,7 +9,7 @@ from pipeline import topology
 from pipeline.cli.children import BEAT
 from pipeline.topology import DATA_QUEUES, ROUTING_KEY, Stage
 from tests.faults.doubling import doubling
-from tests.faults.invariant import count_stored, settle, wait_stored
+from tests.faults.invariant import Unfinished, count_stored, settle, wait_stored
 from tests.faults.system import System
 from tests.faults.writer import Writer
 from tests.services import PrivateRabbit, wait_until
@@ -17,9 +17,7 @@ from tests.services import PrivateRabbit, wait_until
 pytestmark = pytest.mark.faults
 
 
-def test_memory_alarm(
-    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Callable[[], int]
-) -> None:
+def test_memory_alarm(system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Unfinished) -> None:
     """A broker that holds publishers back stops the reading; afterwards everything arrives."""
     writer.write(100)
     wait_stored(system, writer)
@@ -34,21 +32,19 @@ def test_memory_alarm(
 
 
 def test_closed_connections(
-    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Callable[[], int]
+    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Unfinished
 ) -> None:
     """An operator who closes every connection, five times, loses nothing."""
     with writer.writing(rate=300, most=5000):
         for _ in range(5):
             count = writer.count
             wait_until(lambda count=count: writer.count > count + 300, "a second of lines")
-            rabbit.ctl("close_all_connections", "test")
+            rabbit.ctl("close_all_connections", "--global", "test")
 
     settle(system, writer, unfinished)
 
 
-def test_broker_killed(
-    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Callable[[], int]
-) -> None:
+def test_broker_killed(system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Unfinished) -> None:
     """`kill -9` of the broker under load loses no batch that it confirmed."""
     with writer.writing(rate=500, most=8000):
         wait_until(lambda: writer.count > 500, "the first lines")
@@ -58,7 +54,7 @@ def test_broker_killed(
     settle(system, writer, unfinished)
 
 
-def test_every_message_delivered_twice(system: System, writer: Writer, unfinished: Callable[[], int]) -> None:
+def test_every_message_delivered_twice(system: System, writer: Writer, unfinished: Unfinished) -> None:
     """Two copies of each batch, side by side, make each line one row of each stage."""
     with doubling(system) as copies:
         writer.write(2000)
@@ -76,7 +72,7 @@ def scheduled(system: System) -> Iterator[System]:
     system.stop(BEAT)
 
 
-def test_deleted_queue(scheduled: System, writer: Writer, unfinished: Callable[[], int]) -> None:
+def test_deleted_queue(scheduled: System, writer: Writer, unfinished: Unfinished) -> None:
     """A data queue that someone deletes is declared again, and what was in it is repaired."""
     writer.write(200)
     wait_stored(scheduled, writer)
@@ -93,7 +89,7 @@ def delete_queue(system: System, stage: Stage) -> None:
         connection.default_channel.queue_delete(stage.queue_name)
 
 
-def test_deleted_binding(scheduled: System, writer: Writer, unfinished: Callable[[], int]) -> None:
+def test_deleted_binding(scheduled: System, writer: Writer, unfinished: Unfinished) -> None:
     """A binding that someone deletes is made again, and what it should have carried is repaired."""
     writer.write(200)
     wait_stored(scheduled, writer)

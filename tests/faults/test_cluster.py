@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -49,4 +50,4 @@ def test_node_of_a_cluster_killed(
             count = writer.count
             wait_until(lambda: writer.count > count + 300, "a second of lines")
 
-        settle(system, writer, lambda: count_unfinished(second))
+        settle(system, writer, partial(count_unfinished, second))

@@ -1,11 +1,9 @@
 """PostgreSQL stopped, its sessions ended, read-only and full: the pools wait, and no batch is given up."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.faults.databases import execute
-from tests.faults.invariant import settle
+from tests.faults.invariant import Unfinished, settle
 from tests.faults.system import System
 from tests.faults.writer import Writer
 from tests.services import PrivatePostgres
@@ -17,7 +15,7 @@ END_SESSIONS = (
 )
 
 
-def test_every_line_is_stored_once(system: System, writer: Writer, unfinished: Callable[[], int]) -> None:
+def test_every_line_is_stored_once(system: System, writer: Writer, unfinished: Unfinished) -> None:
     """Without a fault the invariant holds: what the other tests compare with."""
     writer.write(500)
 
@@ -25,7 +23,7 @@ def test_every_line_is_stored_once(system: System, writer: Writer, unfinished: C
 
 
 def test_database_stopped_for_a_while(
-    system: System, writer: Writer, postgres: PrivatePostgres, unfinished: Callable[[], int]
+    system: System, writer: Writer, postgres: PrivatePostgres, unfinished: Unfinished
 ) -> None:
     """Fifteen seconds without a database hold the batches back in their queues."""
     writer.write(200)
@@ -36,9 +34,7 @@ def test_database_stopped_for_a_while(
     settle(system, writer, unfinished)
 
 
-def test_sessions_ended_again_and_again(
-    system: System, writer: Writer, unfinished: Callable[[], int]
-) -> None:
+def test_sessions_ended_again_and_again(system: System, writer: Writer, unfinished: Unfinished) -> None:
     """A batch whose session the server ends is stored by the next one, once."""
     for _ in range(10):
         writer.write_for(1, rate=300)
@@ -48,7 +44,7 @@ def test_sessions_ended_again_and_again(
 
 
 def test_read_only_database(
-    system: System, writer: Writer, postgres: PrivatePostgres, unfinished: Callable[[], int]
+    system: System, writer: Writer, postgres: PrivatePostgres, unfinished: Unfinished
 ) -> None:
     """A database that refuses writes for a while, as a standby does, is waited for."""
     url = system.place.database_url

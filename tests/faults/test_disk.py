@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.databases import execute, new_database
-from tests.faults.invariant import count_stored, settle, wait_stored
+from tests.faults.databases import execute, new_database, new_virtual_host
+from tests.faults.invariant import Unfinished, count_stored, settle, wait_stored
 from tests.faults.system import CLEAN, LAKE, Place, System, running
 from tests.faults.writer import Writer
 from tests.services import PrivatePostgres, PrivateRabbit, wait_until
@@ -86,7 +86,7 @@ def test_full_disk_of_postgresql(
     postgres: PrivatePostgres,
     small_disk: SmallDisk,
     new_place: Callable[[str, str], Place],
-    unfinished: Callable[[], int],
+    unfinished: Unfinished,
 ) -> None:
     """A tablespace without room is waited for."""
     space = small_disk.folder / "space"
@@ -96,7 +96,7 @@ def test_full_disk_of_postgresql(
     execute(postgres.url, f"CREATE TABLESPACE small LOCATION '{space}'")
     url = new_database(postgres, "TABLESPACE small")
     try:
-        with running(new_place(rabbit.url, url)) as system:
+        with running(new_place(new_virtual_host(rabbit), url)) as system:
             writer = system.writer()
             overfill(system, writer, small_disk)
             settle(system, writer, unfinished)

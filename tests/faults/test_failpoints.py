@@ -11,7 +11,7 @@ from pipeline import dead, failpoint, topology
 from pipeline.cli.children import WATCHER
 from pipeline.publish import connect
 from pipeline.topology import Stage
-from tests.faults.invariant import problems, settle, wait_stored
+from tests.faults.invariant import Unfinished, problems, settle, wait_stored
 from tests.faults.system import CLEAN, LAKE, Place, Role, System, running
 from tests.faults.writer import Writer
 from tests.services import wait_until
@@ -81,7 +81,7 @@ def go_through(system: System, writer: Writer, trap: Trap) -> None:
 
 @pytest.mark.parametrize("turn", [1, 3])
 def test_killed_at_every_place(
-    system: System, writer: Writer, unfinished: Callable[[], int], tmp_path: Path, turn: int
+    system: System, writer: Writer, unfinished: Unfinished, tmp_path: Path, turn: int
 ) -> None:
     """Watcher and pools die at each of their places, at an early batch and at a later one."""
     go_through(system, writer, Trap(tmp_path, "kill", turn))
@@ -90,7 +90,7 @@ def test_killed_at_every_place(
 
 
 def test_broken_at_every_place(
-    system: System, writer: Writer, unfinished: Callable[[], int], tmp_path: Path
+    system: System, writer: Writer, unfinished: Unfinished, tmp_path: Path
 ) -> None:
     """An error that nobody foresaw, once at each place, costs a retry."""
     go_through(system, writer, Trap(tmp_path, "raise"))
@@ -98,7 +98,7 @@ def test_broken_at_every_place(
     settle(system, writer, unfinished)
 
 
-def test_delayed(system: System, writer: Writer, unfinished: Callable[[], int], tmp_path: Path) -> None:
+def test_delayed(system: System, writer: Writer, unfinished: Unfinished, tmp_path: Path) -> None:
     """A process that stands still in the middle of a batch changes nothing."""
     go_through(system, writer, Trap(tmp_path, "sleep", 2, SLOW))
 
@@ -121,7 +121,7 @@ def test_embedded_killed_at_every_place(embedded: System, tmp_path: Path) -> Non
 
 
 def test_killed_while_rejecting(
-    system: System, writer: Writer, unfinished: Callable[[], int], tmp_path: Path
+    system: System, writer: Writer, unfinished: Unfinished, tmp_path: Path
 ) -> None:
     """A pool that dies as it gives a batch up makes it a dead letter the next time, with its reason."""
     place = f"{TASKS[LAKE]}.rejecting"

@@ -1,11 +1,9 @@
 """`kill -9` of everything in random order under load: the short form; the long one is in tests/soak."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.faults import killer
-from tests.faults.invariant import settle
+from tests.faults.invariant import Unfinished, settle
 from tests.faults.killer import Killer
 from tests.faults.system import System
 from tests.faults.writer import Writer
@@ -19,7 +17,7 @@ def test_kills_in_random_order(
     writer: Writer,
     rabbit: PrivateRabbit,
     postgres: PrivatePostgres,
-    unfinished: Callable[[], int],
+    unfinished: Unfinished,
 ) -> None:
     """Fifteen kills of watcher, pools, their children, broker and database lose and double nothing."""
     seed = killer.seed()

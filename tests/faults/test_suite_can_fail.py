@@ -13,7 +13,7 @@ from pipeline.checkpoint import read_offsets
 from pipeline.cli.children import WATCHER
 from tests.faults.databases import execute
 from tests.faults.doubling import doubling
-from tests.faults.invariant import count_stored, problems, settle, wait_stored
+from tests.faults.invariant import Unfinished, count_stored, problems, settle, wait_stored
 from tests.faults.system import LAKE, ROOT, Role, System
 from tests.faults.writer import Writer
 from tests.services import PrivateRabbit, wait_until
@@ -58,7 +58,7 @@ def test_without_confirms_the_suite_is_red(system: System, writer: Writer, rabbi
 
 
 def test_with_confirms_the_same_is_green(
-    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Callable[[], int]
+    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Unfinished
 ) -> None:
     """The product's watcher does not move its checkpoint over what the same broker had not read."""
     freeze_and_kill(system, writer, rabbit, lambda: writer.path.stat().st_size > 0)
@@ -84,9 +84,7 @@ def test_without_late_acknowledgement_the_suite_is_red(
     assert any("missing_bytes" in words for words in found)
 
 
-def test_without_the_ledger_the_suite_is_red(
-    system: System, writer: Writer, unfinished: Callable[[], int]
-) -> None:
+def test_without_the_ledger_the_suite_is_red(system: System, writer: Writer, unfinished: Unfinished) -> None:
     """Where the database takes a range twice, a second copy of a batch doubles its lines."""
     execute(
         system.place.database_url,
