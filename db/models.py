@@ -6,6 +6,7 @@
              ├─ rejected_lines    lines that do not parse, with the reason
              └─ conflicts         blocks that say something else than what is stored
     formats                       which version of which format made a record
+    watches                       what the watch over exchange and queues found last
 
 The three tables of lines have no foreign keys and, on PostgreSQL, no keys at all: the segment written in
 the same transaction keeps a line from being stored twice. There they are partitioned by the month of storing
@@ -154,6 +155,21 @@ class Conflict(Base):
     batch_id: Mapped[uuid.UUID]
     seen_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
+
+
+class Watch(Base):
+    """What the watch over the broker found last of an exchange or queue, by its name."""
+
+    __tablename__ = "watches"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    checked_at: Mapped[datetime]
+    #: What is wrong with it, in words.
+    problem: Mapped[str | None]
+    #: Of a data queue: the last probe sent through the exchange, and when it arrived in the queue's stage.
+    probe_id: Mapped[uuid.UUID | None]
+    sent_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
 
 
 class _Line(Base):

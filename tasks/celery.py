@@ -9,11 +9,13 @@ from pipeline import topology
 from pipeline.publish import check
 from pipeline.settings import Settings
 from tasks.routing import consumed_stage
+from tasks.topology import TopologyWatch
 
 app = Celery(
     "sluice",
     include=[
         "tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead", "tasks.partitions",
+        "tasks.topology",
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")
@@ -29,7 +31,8 @@ def prepare_worker(**_: Any) -> None:
 
 @beat_init.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
 def prepare_beat(**_: Any) -> None:
-    """Make the folder of the schedule, and declare the queue that beat sends to."""
+    """Make the folder of the schedule, declare the queue that beat sends to, and watch over all of them."""
     settings = Settings.from_environment()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     check(settings)
+    TopologyWatch(settings).start()

@@ -11,6 +11,7 @@ from typing import Any
 from celery import Celery, Task, shared_task
 from celery.worker.strategy import default
 
+from pipeline.probe import STAGE_HEADER
 from pipeline.topology import BATCH_TASK, Stage
 
 #: The task of each stage.
@@ -34,10 +35,11 @@ def consumed_stage(app: Celery) -> Stage:
     return stages[0]
 
 
-def route(task: Task, app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:  # noqa: ARG001 - Celery's signature
+def route(task: Task, app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:
     """Return the message handler of this worker's stage."""
     stage = consumed_stage(app)
-    name = STAGE_TASKS[stage]
+    # A probe is one task in both stages, and reads its stage from a header.
+    name = STAGE_TASKS[stage] if task.name == BATCH_TASK else task.name
     deliver: Callable[..., Any] = default(app.tasks[name], app, consumer, **options)
 
     def on_message(message: Any, *args: Any, **kwargs: Any) -> Any:
@@ -46,6 +48,7 @@ def route(task: Task, app: Celery, consumer: Any, **options: Any) -> Callable[..
         # one stage for that of the other.
         headers["id"] = message.properties["correlation_id"] = stage_task_id(headers["root_id"], stage)
         headers["task"] = name
+        headers[STAGE_HEADER] = stage.value
         return deliver(message, *args, **kwargs)
 
     return on_message

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select
 from db.engine import reading
 from db.models import Segment
 from db.sources import SourceRow, list_sources, path_text
+from db.watches import watched
 from pipeline.checkpoint import SourceStatus, read_status
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
@@ -37,6 +38,8 @@ COLUMNS = (
 )
 #: What the rates are taken over, in seconds, and the most segments looked at for them.
 RATE_SECONDS, RATE_SEGMENTS = 60, 20_000
+#: What the watch found longer ago, in seconds, says nothing of now: it does not run, or cannot look.
+WATCH_AGE_SECONDS = 60
 #: State of a source that the database knows and this state folder does not: another machine's, or an old one.
 ELSEWHERE = "elsewhere"
 
@@ -46,19 +49,20 @@ ELSEWHERE = "elsewhere"
 def command(as_json: bool) -> int:
     """Show each source with its confirmed offset, lag and stored bytes, and each queue with its depth.
 
-    What does not answer is named, and the exit code is 1; the rest is shown.
+    What does not answer, and what beat's watch over exchange, queues and bindings found wrong in the last
+    minute, is named, and the exit code is 1; the rest is shown.
     """
     settings = options.settings()
     problems: list[str] = []
     local = _try(lambda: read_status(settings.state_dir), problems) or []
     stored, rates = _try(lambda: _stored(settings), problems) or ([], {})
+    probes = _try(lambda: _watched(settings, problems), problems) if rates else None
     depths = _try(lambda: queue_depths(settings), problems) or {}
     sources = _sources(local, stored)
     queues = {name: depth._asdict() for name, depth in depths.items()}
     if as_json:
-        output.emit_json(
-            {"sources": sources, "queues": queues, "lines_per_second": rates, "problems": problems}
-        )
+        answer = {"sources": sources, "queues": queues, "lines_per_second": rates, "problems": problems}
+        output.emit_json(answer | {"probe_age_seconds": probes or {}})
     else:
         _show(sources, queues, rates)
     for problem in problems:
@@ -77,6 +81,16 @@ def _try(question: Callable[[], T], problems: list[str]) -> T | None:
 def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float]]:
     with open_database(settings) as engine:
         return list_sources(engine), _rates(engine)
+
+
+def _watched(settings: Settings, problems: list[str]) -> dict[str, float]:
+    """Add what the watch found wrong lately; return how long ago the last probe of each queue arrived."""
+    now = datetime.now(UTC)
+    with open_database(settings) as engine:
+        found = watched(engine).values()
+    fresh = now - timedelta(seconds=WATCH_AGE_SECONDS)
+    problems += [f"{row.name} {row.problem}" for row in found if row.problem and row.checked_at >= fresh]
+    return {row.name: round((now - row.seen_at).total_seconds(), 1) for row in found if row.seen_at}
 
 
 def _rates(engine: Engine) -> dict[str, float]:
