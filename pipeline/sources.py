@@ -1,6 +1,5 @@
 """The files that are followed: found by the sweep, hinted by events, each with its source."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
@@ -16,8 +15,6 @@ from pipeline.orphans import Orphans
 from pipeline.rules import Rules
 from pipeline.tail import Replaced, Tail
 from pipeline.watch import Finder, Sighting
-
-logger = logging.getLogger(__name__)
 
 #: Seconds without growth after which a renamed or deleted file has ended: its writer had time to notice.
 ENDED_SECONDS = 5.0
@@ -164,9 +161,12 @@ class Sources:
             return
         if tail.generation is not None and not tail.verified:
             return  # it will be compared as a whole
+        pinned = tail.content is not None
         content = self._files.content(tail)
         if sighting.size < tail.offset or (content is not None and not tail.intact(content)):
             self._truncated(tail)
+            if not pinned:
+                self._doubt(tail)
         elif sighting.size < tail.size:
             self._shortened(tail, tail.size - sighting.size)
 
@@ -197,7 +197,9 @@ class Sources:
             return
         sighting = self._finder.look(tail.path)
         if sighting is None or sighting.identity != tail.identity:
-            sighting = self._finder.locate(tail.device, tail.inode, tail.path)
+            # Of a file without a source nothing is known but the inode, which may be another one's by now.
+            known = tail.generation is not None
+            sighting = self._finder.locate(tail.device, tail.inode, tail.path) if known else None
         if sighting is None:
             self._gone(tail)
         else:
@@ -241,8 +243,7 @@ class Sources:
         if known is not None:
             self._orphans.add(known, self._now)
             self._restart(tail)
-            # An inode that was given to another file since, under a name that no pattern takes.
-            tail.known_only = not self._finder.takes(tail.path)
+            self._doubt(tail)
         return False
 
     def _try_resolve(self, tail: Tail) -> bool:
@@ -251,6 +252,8 @@ class Sources:
         content = self._files.content(tail)
         if content is None or tail.generation is not None:
             return False
+        if not tail.intact(content):
+            self._truncated(tail)
         ended = self._rules.once or tail.archive or self._has_ended(tail)
         verdict = self._identity.resolve(tail, content, self._now, ended=ended)
         if verdict is Verdict.FOREIGN or (tail.known_only and verdict is Verdict.WAIT):
@@ -259,6 +262,10 @@ class Sources:
         tail.covered = verdict is Verdict.COVERED
         self._followed.wake(tail)
         return verdict is not Verdict.WAIT
+
+    def _doubt(self, tail: Tail) -> None:
+        # While it was not held open the inode may have been given to a file that nobody asked for.
+        tail.known_only = not self._finder.takes(tail.path)
 
     def _restart(self, tail: Tail) -> None:
         """Begin anew with a file that is not what it was."""
@@ -291,5 +298,5 @@ class Sources:
         return tail.rotated and self._now - tail.changed_at >= ENDED_SECONDS
 
     def _source(self, generation: Generation, tail: Tail) -> Source:
-        rules = self._rules
-        return Source(generation.key, rules.host, tail.path, *tail.identity, generation.ordinal, rules.format)
+        host, kind = self._rules.host, self._rules.format
+        return Source(generation.key, host, tail.path, *tail.identity, generation.ordinal, kind)

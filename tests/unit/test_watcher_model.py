@@ -36,7 +36,10 @@ class Stream:
     Attributes:
         content: every byte of it.
         kept: how many of them are still in a file.
-        seen: how many a sweep could see at some time.
+        seen: how many a look could see at some time.
+        peak: the same without what a kill made unsure.
+        missed: a sweep came by after it was truncated.
+        saved: how many a sweep could see: it writes down the size, and a kill does not undo that.
         inode: of the file; the watcher may hold it open after it was deleted.
         copied: its file is a copy, which nobody writes to any more.
         packed: it is in an archive.
@@ -45,6 +48,9 @@ class Stream:
     content: bytes = b""
     kept: int = 0
     seen: int = 0
+    saved: int = 0
+    peak: int = 0
+    missed: bool = False
     inode: int = 0
     deleted: bool = False
     copied: bool = False
@@ -74,7 +80,6 @@ class RotationModel(RuleBasedStateMachine):
         self.clock = 1000.0
         self.line_number = 0
         self.unsure = False
-        self.held: set[int] = set()
         self.open_watcher()
 
     def open_watcher(self) -> None:
@@ -89,7 +94,6 @@ class RotationModel(RuleBasedStateMachine):
             period_seconds=0.05,
             sweep_share=float("inf"),  # every step must sweep, however slow the machine is
         )
-        self.held.clear()
 
     def teardown(self) -> None:
         """Settle, compare, and delete the folder."""
@@ -103,6 +107,11 @@ class RotationModel(RuleBasedStateMachine):
             self.store.close()
             shutil.rmtree(self.folder)
             shutil.rmtree(self.state)
+
+    @property
+    def held(self) -> set[int]:
+        """Inodes that the watcher holds open: none of them can be given to another file."""
+        return {tail.inode for tail in self.sources.tails.values() if tail.content is not None}
 
     def path(self, name: str) -> Path:
         """Return the path of a log."""
@@ -269,8 +278,9 @@ class RotationModel(RuleBasedStateMachine):
         for stream in self.streams:
             if stream.deleted and not stream.packed:
                 stream.kept = 0
+            stream.seen = min(stream.seen, stream.saved)
             named = b"\n" in stream.content[: stream.seen] or stream.seen >= PREFIX_BYTES
-            if not named and (stream.deleted or stream in self.names.values()):
+            if not named and (stream.deleted or not stream.missed):
                 stream.seen = 0  # without a first line there is nothing yet to remember it by
         self.open_watcher()
 
@@ -281,12 +291,18 @@ class RotationModel(RuleBasedStateMachine):
         self.loop.step(self.clock)
 
     def mark_seen(self) -> None:
-        """Note what a sweep can see now."""
-        for name, stream in self.names.items():
-            if name == "app.log" or self.pattern.endswith("*") or stream.inode in self.held:
+        """Note what a look can see now, and what a sweep, if one is due, writes down."""
+        sweeps = self.clock >= self.loop._next_sweep
+        looked = [(n, s) for n, s in self.names.items() if sweeps or n in ("app.log", "app.log.1")]
+        for name, stream in looked:
+            # A name that no pattern takes is followed if something of the file was seen under one that is.
+            known = stream.inode in self.held and stream.seen > 0
+            if name == "app.log" or self.pattern.endswith("*") or known:
                 stream.seen = max(stream.seen, stream.kept)
-                if stream.kept:
-                    self.held.add(stream.inode)
+                stream.peak = max(stream.peak, stream.seen)
+        for stream in self.streams if sweeps else ():
+            stream.saved = stream.seen
+            stream.missed = stream not in self.names.values()
 
     def settle(self) -> None:
         """Let the watcher work until there is nothing left to do."""
@@ -308,16 +324,21 @@ class RotationModel(RuleBasedStateMachine):
             assert len(matching) == 1, (key, block)
             assert id(matching[0]) not in published, f"a stream was read twice: {block!r}"
             published[id(matching[0])] = len(block)
-        expected_loss = 0
+        expected_loss = unseen = 0
         for stream in self.streams:
             expected_loss += max(0, stream.seen - max(published.get(id(stream), 0), stream.kept))
+            # What may count as well: a file held open when it was deleted showed more than any sweep saw,
+            # and a size that no sweep wrote down was perhaps saved with a confirm.
+            most = len(stream.content) if stream.deleted else stream.peak
+            unseen += max(0, most - max(published.get(id(stream), 0), stream.kept, stream.seen))
             readable = stream.content[: stream.kept].rfind(b"\n") + 1
             if stream.seen:
                 assert published.get(id(stream), 0) >= min(readable, stream.kept), stream
         lost = {g.key: g.lost_bytes for g in self.store.generations.values()}
         # A confirm that was lost with the watcher's memory makes stored bytes count as lost.
         counted = sum(lost.values())
-        assert counted == expected_loss or (self.unsure and counted > expected_loss), lost
+        assert expected_loss <= counted, lost
+        assert counted <= expected_loss + unseen or self.unsure, lost
 
     @invariant()
     def confirmed_only(self) -> None:
@@ -336,5 +357,7 @@ TestRotationModel.settings = settings(
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate] if os.environ.get("FAST") else list(Phase),
     print_blob=True,
+    # The same examples every time, so that a change is judged and not the dice; MODEL_EXAMPLES rolls them.
+    derandomize="MODEL_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
