@@ -200,10 +200,7 @@ class Sources:
             # Of a file without a source nothing is known but the inode, which may be another one's by now.
             known = tail.generation is not None
             sighting = self._finder.locate(tail.device, tail.inode, tail.path) if known else None
-        if sighting is None:
-            self._gone(tail)
-        else:
-            self._see(sighting)
+        self._see(sighting) if sighting else self._gone(tail)
 
     def _gone(self, tail: Tail) -> None:
         generation = tail.generation
