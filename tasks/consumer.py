@@ -1,8 +1,10 @@
 """The worker's consumer: Celery's own, without what would lose or delay a message of ours."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+from amqp.exceptions import ConsumerCancelled
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,16 @@ class Consumer(CeleryConsumer):
             step for step in CeleryConsumer.Blueprint.default_steps if step not in UNUSED_STEPS
         ]
 
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Name the queue that was deleted, before Celery connects again and so declares it again."""
+        if isinstance(exc, ConsumerCancelled):
+            tags = getattr(self.task_consumer, "_active_tags", {})
+            log.error(
+                "%s was deleted, or its node went away: declared again; audit and repair find what was in it",
+                cancelled_queue(exc, tags),
+            )
+        super().on_connection_error_after_connected(exc)
+
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject the message, so that the broker dead-letters it; Celery would acknowledge and so lose it."""
         log.error(
@@ -29,3 +41,9 @@ class Consumer(CeleryConsumer):
             ascii(message.content_type), len(message.body or b""), type(exc).__name__,
         )  # fmt: skip
         message.reject_log_error(log, self.connection_errors)
+
+
+def cancelled_queue(error: ConsumerCancelled, tags: Mapping[str, str]) -> str:
+    """Return the name of the queue whose consumer tag the broker cancelled, else those it may be."""
+    names = [name for name, tag in tags.items() if tag == error.reply_text]
+    return " or ".join(names or sorted(tags)) or "a queue"
