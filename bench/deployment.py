@@ -23,9 +23,8 @@ from pipeline.topology import Stage
 POLL_SECONDS = 0.05
 #: Seconds that a pool may take to be ready, and that a run may go on without storing anything.
 READY_SECONDS, STALLED_SECONDS = 60.0, 60.0
-#: What `run` is measured with unless the environment says otherwise: the clean stage costs three times as
-#: much processor time as the lake.
-DEFAULTS = {"SLUICE_CLEAN_CONCURRENCY": "2", "SLUICE_LOG_FORMAT": "combined"}
+#: What `run` is measured with unless the environment says otherwise.
+DEFAULTS = {"SLUICE_LOG_FORMAT": "combined"}
 
 
 class Deployment:
