@@ -11,7 +11,7 @@ from typing import Any
 
 import kombu
 
-from pipeline import topology
+from pipeline import protocol, topology
 from pipeline.faults import translated
 from pipeline.publish import CONFIRM_SECONDS, connect
 from pipeline.settings import Settings
@@ -42,26 +42,11 @@ def send(settings: Settings, probe_id: uuid.UUID) -> str | None:
 
 def _publish(channel: Any, probe_id: str) -> None:
     kombu.Producer(channel).publish(
-        ((probe_id,), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}),
+        protocol.body(probe_id),
         exchange=topology.LOGS.name,
         routing_key=topology.ROUTING_KEY,
         serializer="msgpack",
-        # Celery's message protocol 2.
-        headers={
-            "lang": "py",
-            "task": PROBE_TASK,
-            "id": probe_id,
-            "root_id": probe_id,
-            "parent_id": None,
-            "group": None,
-            "argsrepr": "()",
-            "kwargsrepr": "{}",
-            "retries": 0,
-            "eta": None,
-            "expires": None,
-            "timelimit": [None, None],
-            "ignore_result": True,
-        },
+        headers=protocol.headers(PROBE_TASK, probe_id),
         correlation_id=probe_id,
         delivery_mode="persistent",
         confirm_timeout=CONFIRM_SECONDS,

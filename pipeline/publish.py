@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from kombu import Connection, Producer
 
-from pipeline import embedded, topology
+from pipeline import embedded, protocol, topology
 from pipeline.batch import Batch
 from pipeline.errors import BrokerUnavailable, ConfigurationError
 from pipeline.settings import Settings
@@ -36,26 +36,6 @@ def connect(settings: Settings) -> Connection:
     url = settings.broker_url.get_secret_value()
     options = broker_options(settings)
     return Connection(url, connect_timeout=CONNECT_SECONDS, heartbeat=0, transport_options=options)
-
-
-def _headers(batch: Batch, task: str) -> dict[str, Any]:
-    # Celery's message protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html).
-    return {
-        "lang": "py",
-        "task": task,
-        "id": batch.id,
-        "root_id": batch.id,
-        "parent_id": None,
-        "group": None,
-        "argsrepr": repr(batch),
-        "kwargsrepr": "{}",
-        "origin": f"watcher@{batch.source.host}",
-        "retries": 0,
-        "eta": None,
-        "expires": None,
-        "timelimit": [None, None],
-        "ignore_result": True,
-    }
 
 
 class Publisher:
@@ -115,11 +95,16 @@ class Publisher:
         producer = self._ready()
         exchange = "" if stage else topology.LOGS.name
         producer.publish(
-            ((batch.encode(),), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}),
+            protocol.body(batch.encode()),
             exchange=exchange,
             routing_key=stage.queue_name if stage else topology.ROUTING_KEY,
             serializer="msgpack",
-            headers=_headers(batch, topology.BATCH_TASK),
+            headers=protocol.headers(
+                topology.BATCH_TASK,
+                batch.id,
+                argsrepr=repr(batch),
+                origin=f"watcher@{batch.source.host}",
+            ),
             correlation_id=batch.id,
             delivery_mode="persistent",
             mandatory=True,

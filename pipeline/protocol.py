@@ -1,0 +1,31 @@
+"""What makes a message a task: Celery's message protocol 2, written without Celery.
+
+https://docs.celeryq.dev/en/stable/internals/protocol.html
+"""
+
+from typing import Any
+
+
+def headers(task: str, task_id: str, *, argsrepr: str = "()", origin: str = "sluice") -> dict[str, Any]:
+    """Return the headers of a task that is the root of its own tree; `argsrepr` is what Flower shows."""
+    return {
+        "lang": "py",
+        "task": task,
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+        "argsrepr": argsrepr,
+        "kwargsrepr": "{}",
+        "origin": origin,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "timelimit": [None, None],
+        "ignore_result": True,
+    }
+
+
+def body(*arguments: Any) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """Return the body of a task with these arguments and nothing that follows it."""
+    return arguments, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
