@@ -51,6 +51,7 @@ class Cutter:
         self._window_bytes = limits.byte_size
         self._searched = 0
         self._nul_searched = 0
+        self._nul_start = 0
         self._nul_end = 0
 
     def next(self, content: Content, offset: int, *, flush: bool = False) -> bytes:
@@ -71,6 +72,10 @@ class Cutter:
         if stop:
             return window if stop == len(window) else window[:stop]
         return self._long_line(content, offset, window, flush=flush)
+
+    def nul_run_at(self, offset: int) -> int:
+        """Return how many bytes the run of NULs that starts at `offset` has; 0 if none does."""
+        return max(0, self._nul_end - offset) if offset == self._nul_start else 0
 
     def _stop(self, window: bytes) -> int:
         """Return where the block ends in the window; 0 if not one line of it is complete."""
@@ -123,7 +128,7 @@ class Cutter:
             window = content.read(SEARCH_BYTES, end)
             # Comparing costs a tenth of stripping.
             end += len(window) if window == bytes(len(window)) else len(window) - len(window.lstrip(b"\0"))
-        self._nul_searched = end
+        self._nul_searched, self._nul_start = end, offset
         # NULs at the very end may still be written over: a file that its writer allocated in advance.
         self._nul_end = end if window or flush else 0
         return bytes(min(self._nul_end - offset, self._limits.byte_size)) if self._nul_end else b""

@@ -1,5 +1,6 @@
 """One followed file: what was last seen of it, and its next batch."""
 
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from pipeline.blocks import Cutter, Limits
 from pipeline.errors import PipelineError
 from pipeline.fingerprint import Content
 from pipeline.generation import Generation, State
-from pipeline.watch import Sighting
+from pipeline.watch import Sighting, shown
+
+logger = logging.getLogger(__name__)
 
 #: Sizes remembered with their time, to tell how old the oldest unread byte is.
 SEEN_SIZES_COUNT = 64
@@ -133,6 +136,13 @@ class Tail:
         # After the read: a truncation between the two shows here.
         if not self.intact(content):
             raise Replaced
+        if nul_count := self.cutter.nul_run_at(self.offset):
+            logger.warning(
+                "%s: %d NUL bytes at offset %d where lines should be; they are kept in the lake",
+                shown(self.path),
+                nul_count,
+                self.offset,
+            )
         return Batch(source, self.offset, block) if block else None
 
     def confirmed(self, batch: Batch, not_before: float) -> None:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import logging
 import lzma
 import os
 import shutil
@@ -374,3 +375,22 @@ def test_a_blocked_broker_stops_the_reading(shipper: Shipper) -> None:
     shipper.work(60)
     assert shipper.publisher.text() == lines(0, 20_000)
     assert shipper.status()["a.log"].state == "idle"
+
+
+def test_a_run_of_nuls_is_said_once(shipper: Shipper, caplog: pytest.LogCaptureFixture) -> None:
+    """Each run of NULs comes through as it is, with one warning that names path, length and offset."""
+    holes = (3 << 16, 100_000)
+    block = lines(0, 10) + bytes(holes[0]) + lines(10, 20) + bytes(holes[1]) + lines(20, 30)
+    with caplog.at_level(logging.WARNING):
+        path = shipper.append("a.log", block)
+        shipper.work()
+        shipper.append("a.log", lines(30, 40))
+        shipper.work()
+        shipper.restart(lambda: None)
+    said = [record.getMessage() for record in caplog.records]
+    starts = (block.index(b"\0"), block.rindex(b"\0") + 1 - holes[1])
+    assert [
+        f"{str(path)!r}: {n} NUL bytes at offset {at} " in line
+        for n, at, line in zip(holes, starts, said, strict=True)
+    ] == [True, True]
+    assert shipper.publisher.text() == block + lines(30, 40)
