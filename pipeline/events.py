@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchdog.events import (
@@ -16,6 +17,8 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+
+from pipeline.mounts import MOUNT_TABLE, is_remote, kind_of
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver, ObservedWatch
@@ -33,14 +36,18 @@ EVENTS: list[type[FileSystemEvent]] = [
 
 
 class Hints(FileSystemEventHandler):
-    """Paths that changed since they were last taken, told by the system; the sweep does not rely on them."""
+    """Paths that changed since they were last taken, told by the system; the sweep does not rely on them.
 
-    def __init__(self, wake: threading.Event) -> None:
+    Folders on file systems that other machines write to are left to the sweep.
+    """
+
+    def __init__(self, wake: threading.Event, mount_table: Path = MOUNT_TABLE) -> None:
         self._wake = wake
+        self._mount_table = mount_table
         self._paths: set[str] = set()
         self._lock = threading.Lock()
         self._observer: BaseObserver | None = None
-        self._watches: dict[tuple[str, int], ObservedWatch] = {}
+        self._watches: dict[tuple[str, int], ObservedWatch | None] = {}
         self._failed = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
@@ -88,6 +95,11 @@ class Hints(FileSystemEventHandler):
 
     def _add(self, folder: str, inode: int) -> bool:
         assert self._observer is not None
+        kind = kind_of(folder, self._mount_table)
+        if is_remote(kind):
+            self._watches[folder, inode] = None
+            logger.info("%r is on %s: its files are found by the sweep alone", folder, kind)
+            return False
         try:
             self._watches[folder, inode] = self._observer.schedule(self, folder, event_filter=EVENTS)
         except OSError as error:
@@ -99,7 +111,8 @@ class Hints(FileSystemEventHandler):
         assert self._observer is not None
         watch = self._watches.pop(gone)
         try:
-            self._observer.unschedule(watch)
+            if watch is not None:
+                self._observer.unschedule(watch)
         except (KeyError, OSError):
             logger.debug("the watch of a folder that is gone was gone as well")
 
