@@ -5,13 +5,16 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import kombu
 import pytest
-from sqlalchemy import Engine
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
 
 from db import schema
-from db.engine import make_engine
+from db.engine import make_engine, reading
+from db.store import CleanStore, LakeStore
 from db.watches import note_seen, watched
 from pipeline import publish, topology
 from pipeline.batch import Batch, Source
@@ -20,10 +23,12 @@ from pipeline.depths import queue_depths
 from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
 from pipeline.topology import LOGS, Stage
+from tasks.repair import repair
 from tasks.topology import LOST, LOST_SECONDS, SLOW_SECONDS, look
-from tests.services import wait_until
+from tests.services import PrivateRabbit, wait_until
 
 LAKE, CLEAN = Stage.LAKE.queue_name, Stage.CLEAN.queue_name
+LINE = b'192.0.2.1 - - [01/Mar/2023:00:00:09 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8"\n'
 START = datetime.now(UTC)
 LATER = START + timedelta(seconds=LOST_SECONDS)
 
@@ -179,3 +184,52 @@ def test_status_names_what_is_wrong(
     assert shown["probe_age_seconds"].keys() == {LAKE}
     assert shown["problems"][0].startswith(f"{CLEAN} a probe waits in it")
     engine.dispose()
+
+
+def test_a_revoked_permission_is_named(tmp_path: Path) -> None:
+    """What the watch may no longer declare or publish is said by name; granted again, all is well."""
+    with PrivateRabbit() as rabbit:
+        settings = Settings.from_environment(state_dir=tmp_path / "var", broker_url=SecretStr(rabbit.url))
+        schema.upgrade(settings.sqlalchemy_url)
+        publish.check(settings)
+        engine = make_engine(settings.sqlalchemy_url)
+        rabbit.ctl("set_permissions", "-p", "/", "guest", "^none$", "^none$", ".*")
+
+        found = problems(settings, engine, START)
+
+        assert {LOGS.name, LAKE, CLEAN} <= found.keys()
+        assert "access" in found[LAKE].lower()
+        rabbit.ctl("set_permissions", "-p", "/", "guest", ".*", ".*", ".*")
+        for stage in Stage:
+            assert problems(settings, engine, START).get(stage.queue_name) is None
+        engine.dispose()
+
+
+def test_two_repairs_at_once_store_a_gap_once(transport: Settings, store: Engine) -> None:
+    """Two schedulers may both publish what is missing: the ledger stores it once."""
+    batch = Batch(Source("ab" * 16, transport.host, "/logs/a.log", format="combined"), 0, LINE * 3)
+    LakeStore(store).store(batch)
+    CleanStore(store).store(Batch(batch.source, batch.end, LINE))
+    LakeStore(store).store(Batch(batch.source, batch.end, LINE))
+
+    def repair_once(_: int) -> int:
+        with Publisher(transport) as publisher:
+            return repair(transport, store, publisher).published_bytes[Stage.CLEAN]
+
+    with ThreadPoolExecutor(2) as pool:
+        published = list(pool.map(repair_once, range(2)))
+
+    assert max(published) == len(batch.block)
+    assert stored_once(transport, store, sum(published) // len(batch.block)) == 4
+
+
+def stored_once(settings: Settings, engine: Engine, count: int) -> int:
+    """Store what waits for the clean stage, and return the rows that it has then."""
+    wait_until(lambda: queue_depths(settings)[CLEAN].messages == count, "what was published again")
+    with connect(settings) as connection, connection.channel() as channel:
+        for _ in range(count):
+            message = topology.DATA_QUEUES[Stage.CLEAN](channel).get(accept=["msgpack"])
+            CleanStore(engine).store(Batch.decode(message.decode()[0][0]))
+            message.ack()
+    with reading(engine) as connection:
+        return int(connection.execute(text("SELECT count(*) FROM clean_logs")).scalar_one())
