@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Seconds before a system that had no watch to give is asked again.
+RETRY_SECONDS = 10.0
 #: The events that can mean unread bytes; others, such as our own reads, never wake the watcher.
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -49,6 +52,7 @@ class Hints(FileSystemEventHandler):
         self._observer: BaseObserver | None = None
         self._watches: dict[tuple[str, int], ObservedWatch | None] = {}
         self._failed = False
+        self._retry_at = 0.0
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Remember the path and wake the watcher; runs in the observer's thread."""
@@ -70,10 +74,12 @@ class Hints(FileSystemEventHandler):
         """
         # By inode as well: a folder that was deleted and made again needs a new watch.
         wanted = {(folder, inode) for folder in folders if (inode := _inode(folder))}
-        if self._observer is None or not self._observer.is_alive():
-            self._restart()
+        if not self._observing():
+            return False
         for gone in self._watches.keys() - wanted:
             self._drop(gone)
+        if time.monotonic() < self._retry_at:
+            return False
         added = [self._add(folder, inode) for folder, inode in wanted - self._watches.keys()]
         return any(added)
 
@@ -84,14 +90,23 @@ class Hints(FileSystemEventHandler):
             self._observer.join()
         self._observer = None
 
-    def _restart(self) -> None:
+    def _observing(self) -> bool:
+        """Tell whether the observer's thread runs, after starting it if it does not."""
+        if self._observer is not None and self._observer.is_alive():
+            return True
+        if time.monotonic() < self._retry_at:
+            return False
         self._watches.clear()
-        self._observer = Observer()
-        self._observer.daemon = True
+        self._observer = None
         try:
-            self._observer.start()
+            observer = Observer()
         except OSError as error:
             self._report(error)
+            return False
+        observer.daemon = True
+        observer.start()
+        self._observer = observer
+        return True
 
     def _add(self, folder: str, inode: int) -> bool:
         assert self._observer is not None
@@ -117,6 +132,7 @@ class Hints(FileSystemEventHandler):
             logger.debug("the watch of a folder that is gone was gone as well")
 
     def _report(self, error: OSError) -> None:
+        self._retry_at = time.monotonic() + RETRY_SECONDS
         if not self._failed:
             logger.warning(
                 "file system events are not available everywhere (%s): files are found by the sweep alone, "

@@ -283,7 +283,7 @@ class Sources:
 
     def _leave(self, tail: Tail, content: Content | None) -> None:
         """Take a tail that has nothing to give out of the ready ones."""
-        tail.dry = True
+        tail.dry = content is not None  # what cannot be opened now is tried at the next look
         self._followed.rest(tail)
         if isinstance(content, Archive):
             tail.exhausted = True
