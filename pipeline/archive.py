@@ -104,8 +104,9 @@ class Archive:
     whole members before the damage are read like any others.
     """
 
-    def __init__(self, path: str, file: PlainFile) -> None:
+    def __init__(self, path: str, file: PlainFile, *, bomb_bytes: int = BOMB_BYTES) -> None:
         self.damage: str | None = None
+        self._bomb_bytes = bomb_bytes
         self._codec = next(make for ending, make in CODECS.items() if path.endswith(ending))
         self._file = file
         self._buffer = bytearray()
@@ -194,7 +195,7 @@ class Archive:
         if self._member.eof:
             self._rest, self._member = self._member.unused_data, None
         self._unfolded += len(piece)
-        if self._unfolded > BOMB_BYTES and self._unfolded > BOMB_RATIO * self._taken:
+        if self._unfolded > self._bomb_bytes and self._unfolded > BOMB_RATIO * self._taken:
             self._end(f"it unfolds more than {BOMB_RATIO} times: refused as a decompression bomb")
         return piece
 
