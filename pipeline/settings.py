@@ -72,7 +72,9 @@ class Settings(BaseSettings):
         1.0, alias="SLUICE_SWEEP_SECONDS", gt=0, le=3600, description="time between two looks at every file"
     )
     watch_events: bool = Field(
-        True, alias="SLUICE_WATCH_EVENTS", description="0: no file system events, the sweep alone, as always on NFS"
+        True,
+        alias="SLUICE_WATCH_EVENTS",
+        description="0: no file system events, the sweep alone, as always on NFS",
     )
     follow_links: bool = Field(
         False, alias="SLUICE_FOLLOW_LINKS", description="1: follow symbolic links to log files"
