@@ -49,7 +49,7 @@ class Pattern:
     def parse(cls, text: str) -> Self:
         """Return the pattern of a path, a folder (its files) or a glob (`**` for any depth)."""
         path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 - resolve() would follow links
-        if Path(path).is_dir():
+        if _is_folder(path):
             return cls(path, _names("*"), None)
         folder, name = os.path.split(path)
         if name == "**":
@@ -66,12 +66,16 @@ class Pattern:
     def folders(self) -> list[str]:
         """Return the folders that exist now."""
         if glob.has_magic(self.folder):
-            return [path for path in _globbed(self.folder) if Path(path).is_dir()]
-        return [self.folder] if Path(self.folder).is_dir() else []
+            return [path for path in _globbed(self.folder) if _is_folder(path)]
+        return [self.folder] if _is_folder(self.folder) else []
 
     def takes(self, name: str) -> bool:
         """Tell whether the pattern takes a name in one of its folders; hidden files only if it says so."""
         return self.names.match(name) is not None and (self.single is not None or _shown(self, name))
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir() raises where a folder above may not be entered
 
 
 def _globbed(pattern: str) -> Iterator[str]:
@@ -106,6 +110,8 @@ class Finder:
     def sweep(self) -> list[Sighting]:
         """Look at every file that the patterns take, each once per path."""
         self._around.clear()
+        # What was no folder when it was last looked at may have been made, or opened, since.
+        self.patterns = [Pattern.parse(p.single) if p.single else p for p in self.patterns]
         seen: dict[str, Sighting] = {}
         folders: set[str] = set()
         for pattern in self.patterns:

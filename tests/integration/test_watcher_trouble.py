@@ -86,24 +86,38 @@ def test_a_new_file_without_permission_is_read_later(plain_shipper: Shipper) -> 
     assert plain_shipper.publisher.text() == lines(0, 10)
 
 
-@pytest.mark.parametrize("evicted", [False, True])
-def test_a_closed_folder_is_waited_for(plain_shipper: Shipper, *, evicted: bool) -> None:
+@pytest.mark.parametrize("file_is", ["open", "closed", "of a stopped watcher"])
+def test_a_closed_folder_is_waited_for(plain_shipper: Shipper, file_is: str) -> None:
     """A folder that may not be entered for a while costs no line, whether its file was held open or not."""
     shipper = plain_shipper
     path = shipper.append("a.log", lines(0, 10))
     shipper.work()
-    if evicted:
+    if file_is == "closed":
         shipper.sources.close()
     with path.open("ab") as file:
         shipper.logs.chmod(0)
         file.write(lines(10, 20))
         file.flush()
+        if file_is == "of a stopped watcher":
+            shipper.restart(lambda: None)
         shipper.work(20)
     shipper.logs.chmod(0o700)
     shipper.append("a.log", lines(20, 30))
     shipper.work(10)
     assert list(shipper.publisher.sources().values()) == [lines(0, 30)]
     assert shipper.lost_bytes() == 0
+
+
+def test_a_folder_below_a_closed_one_is_found_later(plain_shipper: Shipper) -> None:
+    """Folders and globs below a folder that may not be entered are found when it may, without a restart."""
+    shipper = plain_shipper
+    (shipper.logs / "in").mkdir()
+    shipper.append("in/a.log", b"a\n")
+    shipper.logs.chmod(0)
+    finders = [Finder([str(shipper.logs / name)]) for name in ("in", "in/*.log", "in/a.log", "**/*.log")]
+    assert [finder.sweep() for finder in finders] == [[]] * 4
+    shipper.logs.chmod(0o700)
+    assert [len(finder.sweep()) for finder in finders] == [1] * 4
 
 
 @dataclass

@@ -1,12 +1,15 @@
 """Where events are asked for, and where the sweep is left alone."""
 
 import logging
+import os
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline import events
 from pipeline.events import Hints
 from pipeline.mounts import is_remote, kind_of
 
@@ -87,3 +90,44 @@ def test_a_remote_folder_is_left_to_the_sweep(
     ]
     made.follow([])
     assert made.follow([str(near)])
+
+
+def test_watches_come_back_when_the_system_has_some_again(
+    tmp_path: Path,
+    hints: tuple[Hints, threading.Event, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without a descriptor for events there are none, said once; with one, a while later, there are."""
+    made, wake, _ = hints
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    monkeypatch.setattr(events, "RETRY_SECONDS", 0.0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        assert not made.follow([str(tmp_path)])
+        assert not made.follow([str(tmp_path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caplog.text.count("found by the sweep alone") == 1
+    assert made.follow([str(tmp_path)])
+    (tmp_path / "a.log").write_bytes(b"line\n")
+    assert wake.wait(10)
+    assert str(tmp_path / "a.log") in made.take()
+
+
+def test_a_system_without_watches_is_not_asked_all_the_time(
+    tmp_path: Path, hints: tuple[Hints, threading.Event, Path]
+) -> None:
+    """After a refusal some seconds pass before the next try, however often the watcher wakes."""
+    made, _, _ = hints
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        assert not made.follow([str(tmp_path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not made.follow([str(tmp_path)])

@@ -104,3 +104,13 @@ def test_a_pattern_without_files_is_named(logs: Path) -> None:
     """A pattern that finds nothing is an error that names it."""
     with pytest.raises(ConfigurationError, match="nothing"):
         Finder([str(logs / "a.log"), str(logs / "nothing.log")]).require()
+
+
+def test_a_folder_that_is_made_later_is_found(logs: Path) -> None:
+    """A path where nothing was at the start is a folder as soon as it is one."""
+    finder = Finder([str(logs / "later")])
+    assert finder.sweep() == []
+    (logs / "later").mkdir()
+    (logs / "later" / "a.log").write_bytes(b"line\n")
+    assert [sighting.path for sighting in finder.sweep()] == [str(logs / "later" / "a.log")]
+    assert finder.takes(str(logs / "later" / "b.log"))
