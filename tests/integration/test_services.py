@@ -22,6 +22,7 @@ import os, signal, pathlib, psutil
 def test_interrupted(broker_url, postgresql_server):
     children = psutil.Process().children(recursive=True)
     pathlib.Path(os.environ["CHILDREN"]).write_text(" ".join(str(child.pid) for child in children))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
     os.kill(os.getpid(), signal.SIGINT)
 """
 

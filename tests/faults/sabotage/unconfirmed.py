@@ -5,9 +5,8 @@ import threading
 
 from kombu import Connection, Producer
 
-from pipeline import topology
+from pipeline import protocol, topology
 from pipeline.batch import Batch
-from pipeline.publish import _headers
 from pipeline.settings import Settings
 from pipeline.watcher import Watcher
 
@@ -23,11 +22,11 @@ class Unconfirmed:
     def publish(self, batch: Batch) -> None:
         """Return when the bytes are in the buffer of the socket."""
         self._producer.publish(
-            ((batch.encode(),), {}, {}),
+            protocol.body(batch.encode()),
             exchange=topology.LOGS.name,
             routing_key=topology.ROUTING_KEY,
             serializer="msgpack",
-            headers=_headers(batch, topology.BATCH_TASK),
+            headers=protocol.headers(topology.BATCH_TASK, batch.id, argsrepr=repr(batch)),
             correlation_id=batch.id,
             delivery_mode="persistent",
         )
