@@ -76,6 +76,13 @@ beat_schedule = {
         # A message that waited until the next one is due has nothing to add.
         "options": {"expires": _settings.audit_seconds},
     },
+    # After an update: what the new version may read waits no longer than for the next look.
+    "replay dead letters of another version": {
+        "task": "dead.replay",
+        "schedule": _settings.audit_seconds,
+        "kwargs": {"readable_now": True},
+        "options": {"expires": _settings.audit_seconds},
+    },
     "replay dead letters": {
         "task": "dead.replay",
         "schedule": _settings.replay_seconds,

@@ -9,12 +9,20 @@ from typing import Any
 import kombu
 
 from pipeline import topology
-from pipeline.batch import Batch
+from pipeline.batch import ENVELOPE_VERSION, Batch
 from pipeline.faults import translated
+from pipeline.formats import FORMATS
 from pipeline.publish import CONFIRM_SECONDS, connect
 from pipeline.settings import Settings
 
-#: Header that a stage writes on a message that it gives up: a map of `reason` and `traceback`.
+#: What this version can read: the envelope and the formats, each with its version.
+READER = "; ".join(
+    (
+        f"envelope {ENVELOPE_VERSION}",
+        *(f"{name} {format_.version}" for name, format_ in sorted(FORMATS.items())),
+    )
+)
+#: Header that a stage writes on a message that it gives up: a map of `reason`, `traceback` and `reader`.
 FAILURE_HEADER = "sluice_failure"
 #: Header that counts how often a dead letter was published again.
 REPLAYS_HEADER = "sluice_replays"
@@ -41,6 +49,7 @@ class DeadLetter:
         id: its task id, or "" where it has none.
         reason: what happened, for people.
         traceback: of the error, or "".
+        reader: what the version that gave it up could read (`READER`), or "" where that is not known.
         replays: how often it was published again already.
         size_bytes: of its body.
         batch: what it carries, or None where it is not a batch that this version can read.
@@ -50,6 +59,7 @@ class DeadLetter:
     id: str
     reason: str
     traceback: str
+    reader: str
     replays: int
     size_bytes: int
     batch: Batch | None
@@ -162,6 +172,7 @@ def _describe(queue: str, message: Any) -> DeadLetter:
         id=str(headers.get("id", "")),
         reason=str(failure.get("reason") or f"rejected by the broker: {_death(headers)}"),
         traceback=str(failure.get("traceback", "")),
+        reader=str(failure.get("reader", "")),
         replays=_replays(message),
         size_bytes=len(message.body or b""),
         batch=_batch(message),

@@ -16,13 +16,15 @@ REPLAYS = 3
 
 
 @shared_task(name="dead.replay")
-def replay() -> str:
+def replay(*, readable_now: bool = False) -> str:
     """Publish dead letters to their queue again, each up to `REPLAYS` times; return how many, for Flower.
 
-    What is no batch of a version that this worker reads stays where it is.
+    With `readable_now` only those that a version with other formats gave up, however often they were tried:
+    this one may read them. What is no batch of a version that this worker reads stays where it is.
     """
+    choose = _may_be_readable_now if readable_now else _is_worth_a_try
     try:
-        counts = {stage: dead.replay(stores.settings(), stage.queue_name, _is_worth_a_try) for stage in Stage}
+        counts = {stage: dead.replay(stores.settings(), stage.queue_name, choose) for stage in Stage}
     except TransientError as error:
         log.warning("dead letters wait for the next time: %s", error)
         return f"not now: {error}"
@@ -31,3 +33,7 @@ def replay() -> str:
 
 def _is_worth_a_try(letter: dead.DeadLetter) -> bool:
     return letter.batch is not None and letter.replays < REPLAYS
+
+
+def _may_be_readable_now(letter: dead.DeadLetter) -> bool:
+    return letter.batch is not None and letter.reader not in ("", dead.READER)
