@@ -1,7 +1,7 @@
 """`dead`: look at the messages that were given up, publish them again, or remove them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -17,6 +17,11 @@ from pipeline.topology import LIVE_QUEUES
 _queue = click.option("--queue", "queues", multiple=True, help="Only this queue; may be given several times.")
 _signature = click.option("--signature", help="Only dead letters whose signature holds this text.")
 _id = click.option("--id", "letter_id", help="Only the dead letter with this id.")
+
+
+def _choosing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose dead letters to a command."""
+    return _queue(_signature(_id(function)))
 
 
 @click.group("dead")
@@ -40,9 +45,7 @@ def list_(queues: tuple[str, ...], as_json: bool) -> int:
 
 
 @command.command()
-@_queue
-@_signature
-@_id
+@_choosing
 @options.common
 def show(queues: tuple[str, ...], signature: str | None, letter_id: str | None, as_json: bool) -> int:
     """Show dead letters one by one: what happened, and which bytes of which source they carry."""
@@ -58,9 +61,7 @@ def show(queues: tuple[str, ...], signature: str | None, letter_id: str | None, 
 
 
 @command.command()
-@_queue
-@_signature
-@_id
+@_choosing
 @options.common
 def replay(queues: tuple[str, ...], signature: str | None, letter_id: str | None, as_json: bool) -> int:
     """Publish dead letters to their queue again; what a stage holds already it does not store twice."""
@@ -71,9 +72,7 @@ def replay(queues: tuple[str, ...], signature: str | None, letter_id: str | None
 
 
 @command.command()
-@_queue
-@_signature
-@_id
+@_choosing
 @click.option("--yes", is_flag=True, help="Needed: what is removed cannot be had again from here.")
 @options.common
 def purge(
