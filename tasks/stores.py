@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from db.engine import make_engine
-from db.store import CleanStore, LakeStore
 from sqlalchemy import Engine
 
+from db.engine import make_engine
+from db.store import CleanStore, LakeStore
 from pipeline.settings import Settings
 
 
