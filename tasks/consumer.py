@@ -1,6 +1,7 @@
 """The worker's consumer: Celery's own, without what would lose or delay a message of ours."""
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,13 @@ log = logging.getLogger(__name__)
 #: retry waits in its worker and then goes to the end of its own queue.
 UNUSED_STEPS = {"celery.worker.consumer.delayed_delivery:DelayedDelivery"}
 
+#: Seconds between a connection to a broker that was away and the first consume. A quorum queue of RabbitMQ
+#: 3.10 elects its leader within half a second of the first login; a consume that comes before makes it forget
+#: the election, and the queue stands still (541 INTERNAL_ERROR) until an operator helps: docs/reliability.md.
+ELECTION_SECONDS = 2.0
+#: A connection that took longer had to be tried again: Celery waits two seconds before its second attempt.
+AT_ONCE_SECONDS = 1.0
+
 
 class Consumer(CeleryConsumer):
     """Celery's consumer, which keeps what it cannot decode."""
@@ -23,6 +31,14 @@ class Consumer(CeleryConsumer):
         default_steps = [  # noqa: RUF012 - Celery's attribute
             step for step in CeleryConsumer.Blueprint.default_steps if step not in UNUSED_STEPS
         ]
+
+    def connect(self) -> Any:
+        """Return a connection, one to a broker that was away after the time its queues need."""
+        began = time.monotonic()
+        connection = super().connect()
+        if self.restart_count > 1 or time.monotonic() - began > AT_ONCE_SECONDS:
+            time.sleep(ELECTION_SECONDS)
+        return connection
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Name the queue that was deleted, before Celery connects again and so declares it again."""
