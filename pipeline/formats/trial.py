@@ -92,8 +92,8 @@ def read_blocks(stream: IO[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    # One byte more than parses, and the newline.
-    most = LONGEST_LINE_BYTES + 2
+    # The longest line that parses, and its newline.
+    most = LONGEST_LINE_BYTES + 1
     while line := stream.readline(most):
         if len(line) < most or line.endswith(b"\n"):
             yield line

@@ -134,8 +134,10 @@ def test_lines_are_limited() -> None:
 def test_line_numbers_go_on_across_blocks() -> None:
     """The number of a line counts from the start of the file, whatever block it is in."""
     trial = tried(COMBINED, (COMBINED_LINE + b"\n") * 12_000 + b"noise\n", limit=99_999)
+    late = try_format(COMMON, [b"noise\n", COMMON_LINE + b"\n", (COMMON_LINE + b"\n") * 9], 3)
 
     assert [kind.line_number for kind in trial.kinds.values()] == [12_001]
+    assert [record.line_number for record in late.first] == [2, 3, 4]
 
 
 @pytest.mark.parametrize("source", [b"", b"\n", b"\n\n", b"\0", b"\xff\n", b"\x1b[2J\n"])
