@@ -23,6 +23,7 @@ COMMANDS = {
     "restore": "Fill a database from a backup, or take a part of one.",
     "rebuild": "Write a source's bytes from the lake.",
     "generate": "Write a sample log.",
+    "formats": "Show the log formats, or try one on a file; nothing is stored.",
     "check": "Test the configuration and every connection.",
     "migrate": "Bring the database schema up to date.",
     "bench": "Measure this machine: the pipeline beside the database's own loader.",

@@ -1,5 +1,7 @@
 """The log formats: line → typed fields, pure; FORMATS holds those that are built in."""
 
+from collections.abc import Mapping
+
 from pipeline.errors import ConfigurationError
 from pipeline.formats.base import Format
 from pipeline.formats.ncsa import COMBINED, COMMON, PROXY
@@ -8,6 +10,8 @@ from pipeline.formats.ncsa import COMBINED, COMMON, PROXY
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (COMBINED, COMMON, PROXY)}
 #: Lines of a block that `detect` looks at.
 SAMPLE_LINES = 200
+#: Share of the sample that a format must have to be the source's.
+ENOUGH = 0.5
 
 
 def get_format(name: str) -> Format:
@@ -25,10 +29,20 @@ def get_format(name: str) -> Format:
         ) from None
 
 
-def detect(block: bytes) -> Format | None:
-    """Return the format that most of a sample of the block's lines have, None where none has half of them."""
+def scores(block: bytes) -> dict[Format, float]:
+    """Return for each built-in format the share, 0 to 1, of a sample of the block's lines that have it."""
     lines = [line for line in block.split(b"\n") if line]
     sample = lines[:: -(-len(lines) // SAMPLE_LINES) or 1]
-    counts = {format_: sum(map(bool, map(format_.match, sample))) for format_ in FORMATS.values()}
-    best = max(counts, key=counts.__getitem__)
-    return best if counts[best] * 2 >= len(sample) > 0 else None
+    whole = len(sample) or 1
+    return {format_: sum(map(bool, map(format_.match, sample))) / whole for format_ in FORMATS.values()}
+
+
+def recognise(shares: Mapping[Format, float]) -> Format | None:
+    """Return the format with the largest of these shares, None where none has ENOUGH."""
+    best = max(shares, key=shares.__getitem__)
+    return best if shares[best] >= ENOUGH else None
+
+
+def detect(block: bytes) -> Format | None:
+    """Return the format that most of a sample of the block's lines have, None where none has half of them."""
+    return recognise(scores(block))

@@ -112,12 +112,16 @@ class Format:
         pattern: one line without its end, as a regular expression over bytes with placeholders of FRAGMENTS.
             Its capturing groups are `groups`, in this order, none inside another or in an alternative.
         groups: what each group fills.
+        description: what writes such lines, in a few words.
+        example: a line of this format, without its end.
     """
 
     name: str
     version: int
     pattern: str
     groups: tuple[Group, ...]
+    description: str = ""
+    example: bytes = b""
 
     def __post_init__(self) -> None:
         """Check that pattern, groups and COLUMNS fit together.

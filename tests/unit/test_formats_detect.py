@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from pipeline.errors import ConfigurationError
-from pipeline.formats import FORMATS, detect, get_format
+from pipeline.formats import FORMATS, detect, get_format, recognise, scores
 from pipeline.formats.base import Format, Group
 from pipeline.formats.fields import common_time, text
 from tests.unit.formats.lines import BLOCKS, COMBINED_LINE, COMMON_LINE, PROXY_LINE
@@ -32,6 +32,19 @@ def test_half_of_the_lines_decide() -> None:
     """Half of the lines are enough, fewer are not, and empty lines do not count."""
     assert get_format("common") is detect((COMMON_LINE + b"\n\n\nnoise\n") * 10)
     assert detect((COMMON_LINE + b"\nnoise\nnoise\n") * 10) is None
+
+
+def test_scores_are_shares_of_the_sample() -> None:
+    """Each format has the share of the lines that are its own, and the largest is recognised from half on."""
+    shares = scores((COMBINED_LINE + b"\n" + COMMON_LINE + b"\nnoise\n" + COMBINED_LINE + b"\n") * 5)
+
+    assert {format_.name: share for format_, share in shares.items()} == {
+        "combined": 0.5,
+        "common": 0.25,
+        "proxy": 0,
+    }
+    assert recognise(shares) is get_format("combined")
+    assert recognise(dict.fromkeys(shares, 0.49)) is None
 
 
 def test_sample_spans_the_block() -> None:

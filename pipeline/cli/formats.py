@@ -1,0 +1,256 @@
+"""`formats`: the log formats there are, and what one makes of a file, without storing anything."""
+
+import io
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import IO, Any
+
+import click
+
+from pipeline.archive import Archive, open_content
+from pipeline.cli import options, output
+from pipeline.cli.main import FAILED, OK
+from pipeline.content import PlainFile, RefusedFile
+from pipeline.errors import ConfigurationError
+from pipeline.fingerprint import Content
+from pipeline.formats import FORMATS, get_format, recognise, scores, trial
+from pipeline.formats.base import COLUMNS, Format
+from pipeline.formats.fields import decode
+from pipeline.formats.trial import Kind, Trial
+
+#: Stands for standard input.
+STDIN = "-"
+#: Most characters of a value, and of a line on either side of where matching stopped, that are printed.
+SHOWN_CHARACTERS = 50
+#: More bytes than so many characters take.
+SHOWN_BYTES = 8 * SHOWN_CHARACTERS
+#: East Asian widths of characters that take two cells of a terminal.
+WIDE = ("W", "F")
+_name = click.Choice(list(FORMATS))
+
+
+@click.group("formats")
+def command() -> None:
+    """Show the log formats, and try one on a file; nothing is stored."""
+
+
+@command.command("list")
+@options.common
+def list_(as_json: bool) -> int:
+    """Show the built-in formats: name, version, how many columns each fills, and what writes it."""
+    heads = ("name", "version", "columns", "description")
+    rows = [(each.name, each.version, len(each.columns), each.description) for each in FORMATS.values()]
+    if as_json:
+        output.emit_json({"formats": [dict(zip(heads, row, strict=True)) for row in rows]})
+    else:
+        print(output.table(heads, rows))
+    return OK
+
+
+@command.command()
+@click.argument("name", type=_name)
+@options.common
+def show(name: str, as_json: bool) -> int:
+    """Show format NAME: its pattern, the columns of each group, and an example line with its record."""
+    format_ = get_format(name)
+    (record,) = trial.try_format(format_, [format_.example], 1).first
+    heads = ("group", "column", "type", "example")
+    rows = [
+        (group.name, column, str(COLUMNS[column]), record.values[column])
+        for group in format_.groups
+        for column in group.columns
+    ]
+    heading = {key: getattr(format_, key) for key in ("name", "version", "description", "pattern")}
+    heading["example"] = decode(format_.example)
+    if as_json:
+        output.emit_json(heading | {"columns": [dict(zip(heads, row, strict=True)) for row in rows]})
+        return OK
+    for key, value in heading.items():
+        print(f"{key:<13}{output.escape(str(value))}")
+    print()
+    print(output.table(heads, rows))
+    return OK
+
+
+@command.command("try")
+@click.argument("path", metavar="FILE")
+@click.option("--format", "name", type=_name, help="Try this format rather than the one recognised.")
+@click.option(
+    "--lines", "limit", type=click.IntRange(min=1), default=10_000, show_default=True, help="Lines to read."
+)
+@click.option("--records", type=click.IntRange(min=0), default=3, show_default=True, help="Records to show.")
+@options.common
+def try_(path: str, name: str | None, limit: int, records: int, as_json: bool) -> int:
+    """Parse the first lines of FILE, plain or compressed, or of stdin for -; exit 1 where one is rejected.
+
+    Says which format is recognised from the lines, how many of them parse, and shows a line of each kind
+    that does not, with a caret under the place where matching stopped.
+    """
+    with _opened(path) as stream:
+        blocks = trial.read_blocks(stream, limit)
+        head = next(blocks, b"")
+        shares = scores(head)
+        format_ = get_format(name) if name else _recognised(path, shares, empty=not head)
+        tried = trial.try_format(format_, _chain(head, blocks), records)
+    if as_json:
+        output.emit_json({"path": path, "limit": limit} | _described(tried, shares))
+    else:
+        print("\n\n".join(_sections(path, tried, shares, limit)))
+    return FAILED if tried.rejected else OK
+
+
+def _chain(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from blocks
+
+
+def _recognised(path: str, shares: Mapping[Format, float], *, empty: bool) -> Format:
+    format_ = recognise(shares)
+    if empty:
+        raise ConfigurationError(f"{path}: it is empty, so no format is recognised; name one with --format")
+    if format_ is None:
+        raise ConfigurationError(
+            f"{path}: no format is recognised (of its lines {_shares(shares)}; half would do); name one "
+            f"with --format to see where its lines stop, or add a format as CONTRIBUTING.md says"
+        )
+    return format_
+
+
+class _Stream(io.RawIOBase):
+    """A content read from its start as a stream; an archive that ends early raises ConfigurationError."""
+
+    def __init__(self, content: Content) -> None:
+        super().__init__()
+        self._content = content
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._content.read(len(buffer), self._position)
+        buffer[: len(block)] = block
+        self._position += len(block)
+        if not block and isinstance(self._content, Archive) and self._content.damage:
+            raise ConfigurationError(f"{self._content.place()}: {self._content.damage}")
+        return len(block)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """Yield the bytes of a file, of what a compressed one holds, or of stdin.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    try:
+        if path == STDIN:
+            yield _stdin()
+            return
+        with closing(open_content(path, PlainFile(path, follow_links=True))) as content:
+            yield io.BufferedReader(_Stream(content), trial.BLOCK_BYTES)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except RefusedFile as error:
+        raise ConfigurationError(f"{path}: {error}; - reads from stdin") from error
+
+
+def _stdin() -> IO[bytes]:
+    if sys.stdin is None:  # python's way to say that it was closed
+        raise ConfigurationError("stdin is closed: name a file")
+    return sys.stdin.buffer
+
+
+def _described(tried: Trial, shares: Mapping[Format, float]) -> dict[str, Any]:
+    return {
+        "format": tried.format.name,
+        "version": tried.format.version,
+        "scores": {each.name: share for each, share in shares.items()},
+        "lines": tried.lines,
+        "records": tried.records,
+        "rejected": tried.rejected,
+        "percent": tried.percent,
+        "kinds": [_described_kind(kind) for kind in tried.by_count()],
+        "types": {column: str(COLUMNS[column]) for column in tried.format.columns},
+        "first": [{"line_number": each.line_number, "record": each.values} for each in tried.first],
+    }
+
+
+def _described_kind(kind: Kind) -> dict[str, Any]:
+    before, after = _around(kind.example.line, kind.example.position or 0)
+    return {
+        "signature": kind.signature,
+        "count": kind.count,
+        "line_number": kind.line_number,
+        "reason": kind.example.reason,
+        "position": kind.example.position,
+        "before": before,
+        "after": after,
+    }
+
+
+def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: int) -> Iterator[str]:
+    format_ = tried.format
+    more = " (there may be more: --lines)" if tried.lines == limit else ""
+    yield "\n".join(
+        (
+            f"file      {output.escape(path)}",
+            f"format    {format_.name}, version {format_.version} ({_shares(shares)})",
+            f"lines     {tried.lines}{more}",
+            f"records   {tried.records} ({tried.percent:.2f} %)",
+            f"rejected  {tried.rejected}",
+        )
+    )
+    yield from map(_explained, tried.by_count())
+    if tried.first:
+        yield _records(tried)
+
+
+def _shares(shares: Mapping[Format, float]) -> str:
+    return ", ".join(f"{each.name} {100 * share:.1f} %" for each, share in shares.items())
+
+
+def _explained(kind: Kind) -> str:
+    line = kind.example
+    before, after = _around(line.line, line.position or 0)
+    cells = sum(map(_cells, before))
+    return "\n".join(
+        (
+            f"{kind.count} rejected, {output.escape(kind.signature)}; the first is line {kind.line_number}:",
+            f"  {before}{after}",
+            f"  {' ' * cells}^ {output.escape(line.reason)}",
+        )
+    )
+
+
+def _around(line: bytes, position: int) -> tuple[str, str]:
+    """Return what stands before and after a position of a line, escaped and shortened."""
+    start = max(0, position - SHOWN_BYTES)
+    before = output.escape(line[start:position].decode(errors="backslashreplace"))
+    after = output.escape(line[position : position + SHOWN_BYTES].decode(errors="backslashreplace"))
+    if len(before) > SHOWN_CHARACTERS:
+        before = "…" + before[-SHOWN_CHARACTERS:]
+    return before, _clipped(after)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in WIDE else 1
+
+
+def _records(tried: Trial) -> str:
+    heads = ["column", "type", *(f"line {each.line_number}" for each in tried.first)]
+    return output.table(heads, [_row(column, tried) for column in tried.format.columns])
+
+
+def _row(column: str, tried: Trial) -> Sequence[object]:
+    values = [each.values[column] for each in tried.first]
+    shown = [None if value is None else _clipped(output.escape(str(value))) for value in values]
+    return [column, str(COLUMNS[column]), *shown]
