@@ -12,7 +12,9 @@ from db.audit import audit
 from db.cleaned import Choice, clean_ranges
 from db.difference import preview
 from db.engine import make_engine, reading, transaction
+from db.rebuild import rebuild
 from db.replay import Tally, replay
+from db.resolve import Keep, resolve
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
@@ -290,3 +292,31 @@ def test_a_source_without_a_format_is_recognised_anew(engine: Engine) -> None:
 
     assert replayed(engine) == Tally(1, 0, 1)
     assert preview(engine, list_sources(engine)[0], Choice()).tally == Tally(1, 0, 1)
+
+
+def test_a_conflict_resolved_meanwhile_keeps_its_winner(
+    engine: Engine, formats: Callable[[Format], None]
+) -> None:
+    """A choice made while the range is replaced waits, and then its bytes alone stand there."""
+    store(engine)
+    other = FIRST.replace(b"/one", b"/uno")
+    for stage in (LakeStore, CleanStore):
+        stage(engine).store(Batch(SOURCE, 0, other))
+    second = make_engine(engine.url.render_as_string(hide_password=False))
+    others: list[Thread] = []
+
+    def choose(_agent: bytes) -> None:
+        if not others:
+            others.append(Thread(target=resolve, args=(second, 1, Keep.SECOND)))
+            others[0].start()
+            others[0].join(0.3)  # it has to be in the middle of its own transaction
+            assert others[0].is_alive()
+
+    formats(raised(choose))
+    replayed(engine)
+    others[0].join()
+
+    assert audit(engine, {KEY: SIZE}, deep=True).complete
+    assert b"".join(rebuild(engine, 1)) == other + SECOND
+    assert agents(engine) == ["AGENT", "AGENT", "SECOND"]
+    second.dispose()
