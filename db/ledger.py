@@ -107,10 +107,15 @@ def settle(connection: Connection, segment_id: int, format_id: int, rejected_cou
 
 
 def overlapping(
-    connection: Connection, source_id: int, stage: str, start: int, end: int
+    connection: Connection, source_id: int, stage: str, start: int, end: int, *, lock: bool = False
 ) -> list[StoredSegment]:
-    """Return the segments that share a byte with [start, end), in order."""
-    return [StoredSegment(*row) for row in connection.execute(_overlapping(source_id, stage, start, end))]
+    """Return the segments that share a byte with [start, end), in order.
+
+    With `lock` no one else replaces their rows until this transaction ends.
+    """
+    query = _overlapping(source_id, stage, start, end)
+    rows = connection.execute(query.with_for_update() if lock else query)
+    return [StoredSegment(*row) for row in rows]
 
 
 def first_overlapping(

@@ -218,7 +218,9 @@ class _Resolver:
     def _replace(self, conflict: Conflict, block: bytes) -> None:
         """Put a block in the place of what the stage has stored of its range."""
         start, end = conflict.start_offset, conflict.end_offset
-        segments = ledger.overlapping(self._connection, conflict.source_id, conflict.stage, start, end)
+        place = (conflict.source_id, conflict.stage, start, end)
+        # Locked, or a replay at the same moment would leave its new rows beside ours.
+        segments = ledger.overlapping(self._connection, *place, lock=True)
         low = min([start, *(segment.start for segment in segments)])
         high = max([end, *(segment.end for segment in segments)])
         whole = self._beside(conflict, low, start) + block + self._beside(conflict, end, high)

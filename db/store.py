@@ -121,6 +121,17 @@ class CleanStore(_Store):
         super().__init__(engine)
         self._parsers: dict[str, BlockParser[Any]] = {}
 
+    def replace(
+        self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
+    ) -> int:
+        """Load a standing segment whose rows the caller has deleted; return how many lines were rejected.
+
+        Raises:
+            ValuesRefused: the database refuses a value; with `careful` its line is rejected instead.
+        """
+        self._catalogue.forget()
+        return self._load(connection, known, won, now, careful)
+
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
         shape = Shape(self._catalogue.format_id(connection, format_), format_.columns)

@@ -1,0 +1,128 @@
+"""What a replay would change, computed from a view of the database and written nowhere."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select
+
+from db.cleaned import Choice, CleanRange, clean_ranges, range_bytes, recognised
+from db.engine import reading
+from db.models import CleanRecord
+from db.replay import Tally, rejected_starts
+from db.sources import SourceRow
+from db.summaries import prefer_summaries, summarise
+from pipeline.formats.base import COLUMNS, Format
+from pipeline.formats.parse import BlockParser
+
+#: Old and new values of a column that are kept for a person to read.
+EXAMPLES = 3
+#: Characters of a value in an example.
+SHOWN_CHARACTERS = 80
+
+_NAMES = tuple(COLUMNS)
+#: A line's values in the order of COLUMNS.
+_Values = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Change:
+    """How many records of a column would have another value, and some of them, old and new."""
+
+    count: int = 0
+    examples: list[tuple[Any, Any]] = field(default_factory=list)
+
+    def add(self, old: object, new: object) -> None:
+        """Count a change."""
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append((_shown(old), _shown(new)))
+
+
+@dataclass(slots=True)
+class Difference:
+    """A replay's counts, and for a dry run what changes in lines that are records before and after."""
+
+    tally: Tally
+    changed: dict[str, Change] = field(default_factory=dict)
+
+
+def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
+    """Return what a replay of a source would do; memory holds one range at a time.
+
+    Lines that only the database would refuse count as records.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+        ConfigurationError: a range was read by a format that is not known here.
+    """
+    summarise(engine)
+    comparison = _Comparison(source, choice)
+    for found in clean_ranges(engine, source.id, choice.since):
+        with reading(engine) as connection:
+            comparison.run(connection, found)
+    return comparison.difference
+
+
+class _Comparison:
+    """Old and new rows of one source's ranges."""
+
+    def __init__(self, source: SourceRow, choice: Choice) -> None:
+        self.difference = Difference(Tally())
+        self._source = source
+        self._choice = choice
+        self._parsers: dict[str, BlockParser[_Values]] = {}
+
+    def run(self, connection: Connection, found: CleanRange) -> None:
+        tally = self.difference.tally
+        format_ = self._choice.format_of(found, self._source.format)
+        if self._choice.leaves(found, format_):
+            tally.skip()
+            return
+        prefer_summaries(connection)
+        block = range_bytes(connection, found)
+        if block is None:
+            tally.miss(found)
+            return
+        format_ = format_ or recognised(block)
+        if self._choice.leaves(found, format_):
+            tally.skip()
+            return
+        parsed = self._parser(format_).parse(block)
+        after = {found.start + line.start for line in parsed.rejected}
+        tally.replace(parsed.line_count, rejected_starts(connection, found), after)
+        starts = map(found.start.__add__, parsed.starts)
+        new = dict(zip(starts, _rows(format_, parsed.groups, len(parsed.starts)), strict=True))
+        self._compare(_stored(connection, found), new)
+
+    def _parser(self, format_: Format) -> BlockParser[_Values]:
+        return self._parsers.setdefault(format_.name, BlockParser(format_, lambda _columns, values: values))
+
+    def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
+        for start, values in old:
+            others = new.get(start)
+            if others is not None and others != values:
+                for name, before, now in zip(_NAMES, values, others, strict=True):
+                    if before != now:
+                        self.difference.changed.setdefault(name, Change()).add(before, now)
+
+
+def _rows(format_: Format, groups: list[list[_Values]], count: int) -> Iterable[_Values]:
+    """Yield the values of each line in the order of COLUMNS, None where the format fills nothing."""
+    absent = len(format_.columns)
+    places = [format_.columns.index(name) if name in format_.columns else absent for name in _NAMES]
+    for values in zip(*groups, [(None,)] * count, strict=True):
+        flat = [value for group in values for value in group]
+        yield tuple(flat[place] for place in places)
+
+
+def _stored(connection: Connection, found: CleanRange) -> Iterable[tuple[int, _Values]]:
+    columns = [CleanRecord.__table__.c[name] for name in _NAMES]
+    within = (CleanRecord.line_start >= found.start) & (CleanRecord.line_start < found.end)
+    query = select(CleanRecord.line_start, *columns).where(CleanRecord.source_id == found.source_id, within)
+    for start, *values in connection.execute(query):
+        yield start, tuple(values)
+
+
+def _shown(value: object) -> object:
+    return value[:SHOWN_CHARACTERS] if isinstance(value, str) else value

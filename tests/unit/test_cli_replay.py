@@ -1,0 +1,104 @@
+"""The command `replay clean`, on the embedded database."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db import schema
+from db.engine import make_engine
+from db.store import CleanStore, LakeStore
+from pipeline.batch import Batch, Source
+from pipeline.cli.main import FAILED, OK, USAGE, main
+from pipeline.settings import Settings
+
+LINE = b'203.0.113.9 - - [17/May/2015:10:05:03 +0000] "GET /\x1b HTTP/1.1" 200 1 "-" "agent"\n'
+#: In the lake too, and in the clean stage alone.
+WHOLE, GAPPED = Source("ab" * 16, "web-1", "/whole", format="common"), Source("cd" * 16, "web-1", "/gapped")
+#: The keys that are promised.
+ZERO = dict.fromkeys(
+    (
+        "ranges",
+        "replaced",
+        "skipped",
+        "lines",
+        "records",
+        "rejected",
+        "newly_parsed",
+        "newly_rejected",
+        "unavailable",
+    ),
+    0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
+    url = Settings.from_environment().sqlalchemy_url
+    schema.upgrade(url)
+    engine = make_engine(url)
+    LakeStore(engine).store(Batch(WHOLE, 0, LINE))
+    for source in (WHOLE, GAPPED):
+        CleanStore(engine).store(Batch(source, 0, LINE))
+    engine.dispose()
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = OK) -> dict[str, Any]:
+    """Return the JSON object of `replay clean` that ends with this code."""
+    assert main(["replay", "clean", *arguments, "--json"]) == code
+    result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return result
+
+
+def test_what_is_of_today_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a change every range is skipped, and every count has its key."""
+    found = answer(capsys)
+
+    assert {name: found[name] for name in ZERO} == ZERO | {"ranges": 2, "skipped": 2}
+    assert [source["path"] for source in found["sources"]] == ["/whole", "/gapped"]
+
+
+def test_a_dry_run_and_then_the_replay(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both tell the same counts, and only the second one leaves nothing to do."""
+    arguments = ("--source", "/whole", "--format", "combined")
+
+    dry = answer(capsys, *arguments, "--dry-run")
+    done = answer(capsys, *arguments)
+
+    assert (dry["dry_run"], done["dry_run"]) == (True, False)
+    assert dry["newly_parsed"] == done["newly_parsed"] == done["replaced"] == 1
+    assert answer(capsys, *arguments)["skipped"] == 1
+
+
+def test_bytes_that_the_lake_lacks_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    """A range without bytes ends with code 1 and says what to do first."""
+    assert main(["replay", "clean", "--all"]) == FAILED
+
+    printed = capsys.readouterr()
+    assert "audit --repair first" in printed.err
+    assert f"[0, {len(LINE)})" in printed.err
+    assert "\x1b" not in printed.out
+
+
+def test_since_is_a_moment_of_storing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A day or an ISO time, UTC without an offset, chooses ranges by when they were stored."""
+    assert answer(capsys, "--since", "2015-05-17")["ranges"] == 2
+    assert answer(capsys, "--since", "2999-01-01T00:00:00+02:00")["ranges"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--since", "yesterday"], "yesterday"),
+        (["--format", "combined"], "--source"),
+        (["--source", "1", "--format", "xml"], "xml"),
+        (["--source", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be meant ends with code 2 and names the option to change."""
+    assert named in answer(capsys, *arguments, code=USAGE)["error"]
