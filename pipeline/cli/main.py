@@ -64,6 +64,9 @@ def main(arguments: Sequence[str]) -> int:
         code = done.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = _fail("interrupted", INTERRUPTED, arguments)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without its command: its help, not an error
+        error.show()
+        code = error.exit_code
     except click.ClickException as error:
         code = _fail(_with_hint(error), error.exit_code, arguments)
     except PipelineError as error:

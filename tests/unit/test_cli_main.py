@@ -83,6 +83,15 @@ def test_a_misspelt_option_is_explained(capsys: pytest.CaptureFixture[str]) -> N
     assert "python -m pipeline audit --help" in capsys.readouterr().err
 
 
+def test_a_group_without_its_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """`dead` alone explains what it holds, as a usage error and not as a broken sentence."""
+    assert main(["dead"]) == USAGE
+
+    printed = capsys.readouterr().err
+    assert printed.startswith("Usage: python -m pipeline dead")
+    assert "Commands:" in printed
+
+
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A command that does not exist is named, with code 2."""
     assert main(["frobnicate"]) == USAGE
