@@ -12,6 +12,11 @@ from bench.nodes import PrivateNode, free_port, program, stop_child
 
 #: Folder of the server's own programs where its package does not put them on PATH.
 RABBITMQ_FOLDERS = "/usr/lib/rabbitmq/bin"
+#: Erlang: every quorum queue calls an election; where there is a leader nothing comes of it.
+ELECTION = (
+    "[catch ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(),"
+    " amqqueue:get_type(Q) =:= rabbit_quorum_queue]."
+)
 
 
 class PrivateRabbit(PrivateNode):
@@ -32,10 +37,20 @@ class PrivateRabbit(PrivateNode):
     def start(self) -> None:
         """Start the node and return when a client can log in."""
         server = program("rabbitmq-server", RABBITMQ_FOLDERS)
+        is_new = not (self.folder / "data").exists()
         self._configure()
         self._first.start_port_mapper()
         self.child = self.spawn([server], self._environment())
         self.wait_for_answer()
+        if not is_new:
+            self.elect_leaders()
+
+    def elect_leaders(self) -> None:
+        """Help a quorum queue that forgot its election, as an operator would: docs/reliability.md says how.
+
+        RabbitMQ 3.10 can leave one without a leader for good after a start.
+        """
+        self.ctl("eval", ELECTION)
 
     def start_port_mapper(self) -> None:
         """Start epmd unless it runs: a child, so that it ends with the node and not with the machine."""
