@@ -96,7 +96,9 @@ class _Comparison:
         self._compare(_stored(connection, found), new)
 
     def _parser(self, format_: Format) -> BlockParser[_Values]:
-        return self._parsers.setdefault(format_.name, BlockParser(format_, lambda _columns, values: values))
+        if format_.name not in self._parsers:
+            self._parsers[format_.name] = BlockParser(format_, lambda _columns, values: values)
+        return self._parsers[format_.name]
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
         for start, values in old:
