@@ -1,9 +1,10 @@
 """Column types whose Python value is the same on PostgreSQL and on SQLite."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -53,5 +54,12 @@ def moment_text(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
 
+def json_text(value: Any) -> str:
+    """Return the JSON text of a value that is `storable` (pipeline/formats/fields.py)."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+#: `jsonb` on PostgreSQL, text on SQLite.
+Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 #: `inet` on PostgreSQL, text on SQLite.
 Address = Text().with_variant(postgresql.INET(), "postgresql")

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from db.columns import json_text
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import COLUMNS, ColumnType
 
@@ -72,6 +73,15 @@ def _inet(value: str) -> bytes:
     return _sized(head + address.packed)
 
 
+def _double(value: float) -> bytes:
+    return _float(8, value)
+
+
+def _json(value: Any) -> bytes:
+    # jsonb in its binary form is its version, 1, and text.
+    return _sized(b"\1" + json_text(value).encode())
+
+
 def day(value: date) -> bytes:
     """Return a date field."""
     return _four(4, (value - _EPOCH.date()).days)
@@ -80,6 +90,7 @@ def day(value: date) -> bytes:
 _two = struct.Struct("!ih").pack
 _four = struct.Struct("!ii").pack
 _eight = struct.Struct("!iq").pack
+_float = struct.Struct("!id").pack
 
 ENCODERS: dict[ColumnType, Encoder] = {
     ColumnType.TEXT: text,
@@ -89,6 +100,8 @@ ENCODERS: dict[ColumnType, Encoder] = {
     ColumnType.BOOLEAN: _boolean,
     ColumnType.TIMESTAMP: _timestamp,
     ColumnType.INET: _inet,
+    ColumnType.DOUBLE: _double,
+    ColumnType.JSON: _json,
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from db import copy, lines
-from db.columns import moment_text
+from db.columns import json_text, moment_text
 from db.copy import encode_group, joined, line_heads
 from pipeline.formats.parse import ParsedBlock, Rejected
 
@@ -141,8 +141,8 @@ class SqliteLoader:
     """Loads by executemany on the driver's own connection."""
 
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
-        """Return the values of one group as SQLite stores them: moments as text."""
-        return tuple(moment_text(value) if isinstance(value, datetime) else value for value in values)
+        """Return the values of one group as SQLite stores them: moments and JSON as text."""
+        return tuple(map(_sqlite_value, values))
 
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""
@@ -185,6 +185,12 @@ class SqliteLoader:
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join("?" * len(columns))
         driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608 - our names
+
+
+def _sqlite_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment_text(value)
+    return json_text(value) if isinstance(value, dict) else value
 
 
 def _repeated(count: int, *values: Any) -> list[Iterable[Any]]:

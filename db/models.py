@@ -22,6 +22,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Date,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -34,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from db.columns import Address, Moment, Unsigned
+from db.columns import Address, Json, Moment, Unsigned
 
 #: One rule for every name, so that a migration can drop what another one made.
 NAMING = {
@@ -244,3 +245,20 @@ class CleanRecord(_Line):
     user_agent: Mapped[str | None]
     country: Mapped[str | None]
     city: Mapped[str | None]
+    asn: Mapped[int | None] = mapped_column(BigInteger)
+    ip_scope: Mapped[str | None]
+    browser: Mapped[str | None]
+    os: Mapped[str | None]
+    device: Mapped[str | None]
+    is_bot: Mapped[bool | None]
+    server_name: Mapped[str | None]
+    duration_seconds: Mapped[float | None] = mapped_column(Double)
+    upstream_seconds: Mapped[float | None] = mapped_column(Double)
+    level: Mapped[str | None]
+    program: Mapped[str | None]
+    process_id: Mapped[int | None] = mapped_column(BigInteger)
+    message: Mapped[str | None]
+    continues: Mapped[int | None] = mapped_column(BigInteger)
+    inferred: Mapped[str | None]
+    failed_fields: Mapped[str | None]
+    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)

@@ -11,15 +11,17 @@ from pipeline.errors import ConfigurationError, RejectedLine
 
 
 class ColumnType(StrEnum):
-    """The types that a column of a clean record may have; `inet` values travel as text."""
+    """The types that a column of a clean record may have; `inet` values travel as text, `json` as a dict."""
 
     TEXT = "text"
     SMALLINT = "smallint"
     INTEGER = "integer"
     BIGINT = "bigint"
     BOOLEAN = "boolean"
+    DOUBLE = "double"
     TIMESTAMP = "timestamp"
     INET = "inet"
+    JSON = "json"
 
 
 #: Every column that a format may fill, with its type. All but `timestamp` may be NULL.
@@ -43,6 +45,32 @@ COLUMNS: dict[str, ColumnType] = {
     "user_agent": ColumnType.TEXT,
     "country": ColumnType.TEXT,
     "city": ColumnType.TEXT,
+    # Number of the network (autonomous system) that announces the address.
+    "asn": ColumnType.BIGINT,
+    # What the address is where it is none of the public Internet: private, loopback, reserved ...
+    "ip_scope": ColumnType.TEXT,
+    "browser": ColumnType.TEXT,
+    "os": ColumnType.TEXT,
+    "device": ColumnType.TEXT,
+    "is_bot": ColumnType.BOOLEAN,
+    # The virtual host that answered.
+    "server_name": ColumnType.TEXT,
+    # From the first byte of the request to the last of the answer, and the part of it upstream servers took.
+    "duration_seconds": ColumnType.DOUBLE,
+    "upstream_seconds": ColumnType.DOUBLE,
+    # Of what is no access log: severity, program, its process, and the text.
+    "level": ColumnType.TEXT,
+    "program": ColumnType.TEXT,
+    "process_id": ColumnType.BIGINT,
+    "message": ColumnType.TEXT,
+    # line_start of the record that this line continues, as a line of a stack trace does.
+    "continues": ColumnType.BIGINT,
+    # Names of what the line does not say and a rule supplied, such as `year` or `zone`.
+    "inferred": ColumnType.TEXT,
+    # Names of the fields that did not convert; NULL for a complete record.
+    "failed_fields": ColumnType.TEXT,
+    # Fields without a column of their own, by name.
+    "extra": ColumnType.JSON,
 }
 
 #: Turns the bytes of one group into the values of its columns; raises RejectedLine for an impossible value.

@@ -4,6 +4,7 @@ import re
 import socket
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from pipeline.errors import RejectedLine
 
@@ -36,6 +37,15 @@ def decode(field: bytes) -> str:
     """
     text = field.decode("utf-8", "backslashreplace")
     return text.replace("\0", r"\x00") if "\0" in text else text
+
+
+def storable(value: Any) -> Any:
+    r"""Return a value of JSON with its texts as any database holds them: without NUL and half surrogates."""
+    if isinstance(value, str):
+        return decode(value.encode(errors="backslashreplace"))
+    if isinstance(value, dict):
+        return {storable(name): storable(part) for name, part in value.items()}
+    return [storable(part) for part in value] if isinstance(value, list) else value
 
 
 def text(field: bytes) -> tuple[str | None]:
