@@ -155,12 +155,12 @@ class _Pieces:
         return next(self._pieces)
 
 
-def copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
-    """Load rows into a table inside the connection's transaction."""
+def copy(connection: Connection, table: str, columns: Sequence[str], *rows: bytes) -> None:
+    """Load rows, in any number of pieces, into a table inside the connection's transaction."""
     names = ", ".join(f'"{name}"' for name in columns)
     driver = connection.connection.driver_connection
     assert driver is not None, "a connection in a transaction has its driver's connection"
     with driver.cursor() as cursor:
         cursor.copy_expert(
-            f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", _Pieces(_HEADER, rows, _TRAILER)
+            f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", _Pieces(_HEADER, *rows, _TRAILER)
         )

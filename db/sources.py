@@ -56,12 +56,20 @@ class Catalogue:
 
     def source(self, connection: Connection, source: batch.Source) -> Known:
         """Return a source, added or with its newest path where that is new."""
-        path = path_text(source.path)
-        known = self._sources.get(source.key)
-        if known is None or known.path != path:
-            known = _stored_source(connection, source, path)
+        known = self.known(source)
+        if known is None:
+            known = _stored_source(connection, source, path_text(source.path))
             self._new_sources[source.key] = known
         return known
+
+    def known(self, source: batch.Source) -> Known | None:
+        """Return a source as it is remembered, None where the database has to be asked."""
+        known = self._sources.get(source.key)
+        return known if known is not None and known.path == path_text(source.path) else None
+
+    def known_format_id(self, format_: base.Format) -> int | None:
+        """Return the number of a format's version as it is remembered."""
+        return self._formats.get((format_.name, format_.version))
 
     def recognise(self, connection: Connection, source: batch.Source, known: Known, name: str) -> str:
         """Remember the format of a source; return the one that stands, if another batch was first."""
@@ -74,7 +82,7 @@ class Catalogue:
     def format_id(self, connection: Connection, format_: base.Format) -> int:
         """Return the number of a format's version, added where it is new."""
         key = (format_.name, format_.version)
-        number = self._formats.get(key)
+        number = self.known_format_id(format_)
         if number is None:
             number = _found_or_added(connection, Format, {"name": key[0], "version": key[1]})
             self._new_formats[key] = number

@@ -19,7 +19,7 @@ from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import detect, get_format
 from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser
+from pipeline.formats.parse import BlockParser, Rejected
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -66,6 +66,7 @@ class _Store:
         """
         if not batch.block:
             return Stored()
+        self._prepare(batch)
         try:
             return self._store(batch, careful=False)
         except ValuesRefused:
@@ -76,6 +77,9 @@ class _Store:
             stored = self.within(connection, batch, careful=careful)
         self._catalogue.keep()
         return stored
+
+    def _prepare(self, batch: Batch) -> None:
+        """Do ahead of the transaction what needs no database."""
 
     def within(self, connection: Connection, batch: Batch, *, careful: bool = False) -> Stored:
         """Store a batch as part of the caller's transaction, which rolls back on any error.
@@ -112,14 +116,29 @@ class LakeStore(_Store):
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A part in the form that the loader takes: rows by piece, and the lines that do not parse."""
+
+    part: Part
+    shape: Shape
+    rows: list[Any]
+    rejected: list[Rejected]
+
+
 class CleanStore(_Store):
-    """The clean stage: typed records, and the lines that do not parse with their reasons."""
+    """The clean stage: typed records, and the lines that do not parse with their reasons.
+
+    A batch is parsed before its transaction begins, as far as source and format are known: so no lock is held
+    meanwhile, of which SQLite has a single one for all writers.
+    """
 
     stage = CLEAN
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._parsers: dict[str, BlockParser[Any]] = {}
+        self._ahead: _Parsed | None = None
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -132,26 +151,54 @@ class CleanStore(_Store):
         self._catalogue.forget()
         return self._load(connection, known, won, now, careful)
 
+    def _prepare(self, batch: Batch) -> None:
+        self._ahead = None
+        known = self._catalogue.known(batch.source)
+        format_ = None if known is None else _format_of(batch, known)
+        format_id = None if format_ is None else self._catalogue.known_format_id(format_)
+        if known is not None and format_ is not None and format_id is not None:
+            part = Part(known.id, batch.start, batch.block, datetime.now(UTC).date())
+            self._ahead = self._parse(part, format_, format_id)
+
+    def _parse(self, part: Part, format_: Format, format_id: int) -> _Parsed:
+        shape = Shape(format_id, format_.columns)
+        rows: list[Any] = []
+        rejected: list[Rejected] = []
+        for piece in self._parser(format_).pieces(part.block):
+            if piece.starts:
+                rows.append(self._loader.records(part, shape, piece))
+            rejected += piece.rejected
+        return _Parsed(part, shape, rows, rejected)
+
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
-        shape = Shape(self._catalogue.format_id(connection, format_), format_.columns)
+        format_id = self._catalogue.format_id(connection, format_)
         part = Part(known.id, won.batch.start, won.batch.block, now.date())
-        parsed = self._parser(format_).parse(part.block)
+        parsed, self._ahead = self._ahead, None
+        if parsed is None or parsed.part != part or parsed.shape.format_id != format_id:
+            parsed = self._parse(part, format_, format_id)
         rejected = parsed.rejected
         if careful:
-            rejected = rejected + load_carefully(self._loader, connection, part, shape, parsed)
-        elif parsed.starts:
-            self._loader.load_records(connection, part, shape, parsed)
+            rejected = rejected + self._load_carefully(connection, parsed, format_)
+        elif parsed.rows:
+            self._loader.load_records(connection, parsed.shape, parsed.rows)
         if rejected:
-            self._loader.load_rejected(connection, part, shape.format_id, rejected)
-        ledger.settle(connection, won.segment_id, shape.format_id, len(rejected))
+            self._loader.load_rejected(connection, part, format_id, rejected)
+        ledger.settle(connection, won.segment_id, format_id, len(rejected))
         return len(rejected)
 
+    def _load_carefully(self, connection: Connection, parsed: _Parsed, format_: Format) -> list[Rejected]:
+        pieces = self._parser(format_).pieces(parsed.part.block)
+        return [
+            line
+            for piece in pieces
+            for line in load_carefully(self._loader, connection, parsed.part, parsed.shape, piece)
+        ]
+
     def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
-        if batch.source.format != "auto":
-            return _named(batch.source.format)
-        if known.format is not None:
-            return get_format(known.format)
+        format_ = _format_of(batch, known)
+        if format_ is not None:
+            return format_
         found = detect(batch.block)
         if found is None:
             # Not remembered: the next block may show what this source is.
@@ -162,6 +209,13 @@ class CleanStore(_Store):
         if format_.name not in self._parsers:
             self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
         return self._parsers[format_.name]
+
+
+def _format_of(batch: Batch, known: Known) -> Format | None:
+    """Return the format that the batch names or its source has, None where it has yet to be recognised."""
+    if batch.source.format != "auto":
+        return _named(batch.source.format)
+    return None if known.format is None else get_format(known.format)
 
 
 def _named(name: str) -> Format:

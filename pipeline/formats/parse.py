@@ -13,6 +13,9 @@ from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode, Memo
 
 T = TypeVar("T")
+#: Bytes that are parsed at once, so that what is made of them stays in the processor's cache: with 1 MiB of it
+#: blocks of 4 MiB took 4.1 s of processor time per million lines in one piece, 3.2 s in pieces of this size.
+PIECE_BYTES = 256 << 10
 #: One line's fields, and last the whole line where they did not fit.
 Match = tuple[bytes, ...]
 
@@ -82,13 +85,23 @@ class BlockParser(Generic[T]):
     def parse(self, block: bytes) -> ParsedBlock[T]:
         """Return the lines of a block, whatever bytes it holds."""
         with _collector_paused():
-            return self._parse(block)
+            return self._parse(block, 0)
 
-    def _parse(self, block: bytes) -> ParsedBlock[T]:
+    def pieces(self, block: bytes) -> Iterator[ParsedBlock[T]]:
+        """Yield the lines of a block in pieces of some PIECE_BYTES, with their places in the block."""
+        start = 0
+        while start < len(block):
+            end = block.find(b"\n", start + PIECE_BYTES) + 1 or len(block)
+            with _collector_paused():
+                parsed = self._parse(block[start:end], start)
+            yield parsed
+            start = end
+
+    def _parse(self, block: bytes, origin: int) -> ParsedBlock[T]:
         lines = block.split(b"\n")
         if not lines[-1]:
             del lines[-1]
-        starts = list(accumulate(map((1).__add__, map(len, lines)), initial=0))
+        starts = list(accumulate(map((1).__add__, map(len, lines)), initial=origin))
         del starts[-1]
         matches = self._find(block, len(lines))
         fits = [True] * len(matches)
