@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from db import copy, lines
 from db.columns import json_text, moment_text
 from db.copy import encode_group, joined, line_heads
+from pipeline import batch
 from pipeline.formats.parse import ParsedBlock, Rejected
 
 _LAKE = ("source_id", "stored_on", "line_start", "line", "raw")
@@ -97,13 +98,19 @@ class PostgresqlLoader:
 
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""
-        if lines.plain_text(part.block) is None:
-            copy.copy(connection, "raw_logs", _LAKE, self._exact_rows(part))
-            return
-        pieces = part.block.split(b"\n")
-        pieces.pop()
-        heads = line_heads(_fixed(part), len(_LAKE) - 1, _starts(part.start, pieces), map(len, pieces))
-        copy.copy(connection, "raw_logs", _LAKE[:-1], joined((heads, pieces)))
+        pieces = list(batch.pieces(part.block))
+        if all(lines.is_plain(piece) for _, piece in pieces):
+            rows = (self._plain_rows(part, start, piece) for start, piece in pieces)
+            copy.copy(connection, "raw_logs", _LAKE[:-1], rows)
+        else:
+            copy.copy(connection, "raw_logs", _LAKE, [self._exact_rows(part)])
+
+    @staticmethod
+    def _plain_rows(part: Part, start: int, piece: bytes) -> bytes:
+        own = piece.split(b"\n")
+        own.pop()
+        heads = line_heads(_fixed(part), len(_LAKE) - 1, _starts(part.start + start, own), map(len, own))
+        return joined((heads, own))
 
     def _exact_rows(self, part: Part) -> bytes:
         pieces = list(lines.split(part.block))
@@ -120,7 +127,7 @@ class PostgresqlLoader:
 
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[bytes]) -> None:
         """Load rows."""
-        copy.copy(connection, "clean_records", (*_CLEAN, *shape.columns), *rows)
+        copy.copy(connection, "clean_records", (*_CLEAN, *shape.columns), rows)
 
     def load_rejected(
         self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
@@ -133,7 +140,7 @@ class PostgresqlLoader:
             copy.integer(position) + copy.text(reason) + copy.text(text) + copy.blob(raw)
             for _, position, reason, text, raw in rows
         )
-        copy.copy(connection, "rejected_lines", _REJECTED, joined((heads, fields)))
+        copy.copy(connection, "rejected_lines", _REJECTED, [joined((heads, fields))])
 
 
 def _fixed(part: Part) -> tuple[bytes, ...]:
