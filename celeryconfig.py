@@ -88,6 +88,12 @@ beat_schedule = {
         "schedule": _settings.replay_seconds,
         "options": {"expires": _settings.replay_seconds},
     },
+    # Reports read from the records what is not counted yet: the longer this waits, the longer they take.
+    "count traffic": {
+        "task": "traffic.count",
+        "schedule": _settings.audit_seconds,
+        "options": {"expires": _settings.audit_seconds},
+    },
     # Seconds: months have their partitions long before they begin, so this may fail for weeks.
     "prepare partitions": {
         "task": "partitions.prepare",

@@ -18,6 +18,7 @@ from db.models import CleanRecord, RejectedLine, Segment, Source
 from db.sources import Known, SourceRow
 from db.store import CleanStore
 from db.summaries import prefer_summaries, summarise
+from db.traffic import take_away
 from pipeline import batch, failpoint
 
 #: Ranges after which what was loaded is summarised again, or finding rows by their place would slow down.
@@ -144,6 +145,7 @@ class _Replacer:
             self._tally.skip()
             return None
         before = rejected_starts(connection, found)
+        take_away(connection, found.source_id, found.start, found.end)
         _delete_rows(connection, found)
         name = format_.name if format_ else "auto"
         part = batch.Batch(
