@@ -18,8 +18,7 @@ from sqlalchemy import Connection
 from db import copy, lines
 from db.columns import json_text, moment_text
 from db.copy import encode_group, joined, line_heads
-from pipeline import batch
-from pipeline.formats.parse import ParsedBlock, Rejected
+from pipeline.formats.parse import ParsedBlock, Rejected, cut
 
 _LAKE = ("source_id", "stored_on", "line_start", "line", "raw")
 _CLEAN = ("source_id", "stored_on", "format_id", "line_start")
@@ -98,7 +97,7 @@ class PostgresqlLoader:
 
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""
-        pieces = list(batch.pieces(part.block))
+        pieces = list(cut(part.block))
         if all(lines.is_plain(piece) for _, piece in pieces):
             rows = (self._plain_rows(part, start, piece) for start, piece in pieces)
             copy.copy(connection, "raw_logs", _LAKE[:-1], rows)

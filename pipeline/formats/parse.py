@@ -8,12 +8,14 @@ from itertools import accumulate, compress, count
 from operator import itemgetter, not_
 from typing import Generic, TypeVar, cast
 
-from pipeline import batch
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode, Memo
 
 T = TypeVar("T")
+#: Bytes of a block that are worked on at once, so that what is made of them stays in the processor's cache: a
+#: stage that parsed 4 MiB at once took 4.1 s a million lines, 3.2 s in pieces of this size (1 MiB of cache).
+PIECE_BYTES = 256 << 10
 #: One line's fields, and last the whole line where they did not fit.
 Match = tuple[bytes, ...]
 
@@ -55,6 +57,15 @@ class ParsedBlock(Generic[T]):
         return len(self.starts) + len(self.rejected)
 
 
+def cut(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the start in the block, and the bytes, of pieces of whole lines and some PIECE_BYTES."""
+    start = 0
+    while start < len(block):
+        end = block.find(b"\n", start + PIECE_BYTES) + 1 or len(block)
+        yield start, block[start:end]
+        start = end
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     # A block makes thousands of tuples and no cycle; looking for cycles took a tenth of the time.
@@ -87,7 +98,7 @@ class BlockParser(Generic[T]):
 
     def pieces(self, block: bytes) -> Iterator[ParsedBlock[T]]:
         """Yield the lines of a block piece by piece, with their places in the block."""
-        for start, piece in batch.pieces(block):
+        for start, piece in cut(block):
             with _collector_paused():
                 parsed = self._parse(piece, start)
             yield parsed
