@@ -14,7 +14,7 @@ from bench.nodes import ServiceMissing
 from bench.postgres import PrivatePostgres
 from bench.report import Report
 from bench.servers import DURABILITY, database, scratch
-from db import schema, traffic
+from db import counting, schema
 from db.engine import make_engine, transaction
 from db.queries import QUERIES, Scope, answer
 from db.store import CleanStore
@@ -64,7 +64,7 @@ def _count(postgres: PrivatePostgres, engine: Engine) -> float:
     """Count all lines for reports, as beat does as they come; return processor seconds per million lines."""
     output.say("counting them, as beat does as they come")
     with Meter(lambda: {"postgresql": postgres.child.pid if postgres.child else None}) as meter:
-        traffic.count(engine)
+        counting.count(engine)
     with transaction(engine) as connection:
         lines = connection.execute(text("SELECT sum(hits) FROM traffic_minutes")).scalar_one()
     return meter.usage.total_cpu_seconds * 1e6 / int(lines)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from db.cleaned import Choice, CleanRange, clean_ranges, locked_range, range_bytes, recognised
+from db.counting import take_away
 from db.engine import transaction
 from db.faults import ValuesRefused
 from db.ledger import Range, Won
@@ -18,7 +19,6 @@ from db.models import CleanRecord, RejectedLine, Segment, Source
 from db.sources import Known, SourceRow
 from db.store import CleanStore
 from db.summaries import prefer_summaries, summarise
-from db.traffic import take_away
 from pipeline import batch, failpoint
 
 #: Ranges after which what was loaded is summarised again, or finding rows by their place would slow down.

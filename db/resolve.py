@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, delete, exists, select, update
 
 from db import ledger
 from db.conflicts import conflict_block
+from db.counting import take_away
 from db.engine import reading, transaction
 from db.faults import ValuesRefused
 from db.ledger import CLEAN, LAKE
@@ -23,7 +24,6 @@ from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Sour
 from db.rebuild import LakeGap, held_bytes
 from db.store import CleanStore, LakeStore
 from db.summaries import prefer_summaries
-from db.traffic import take_away
 from pipeline import batch
 from pipeline.errors import ConfigurationError
 

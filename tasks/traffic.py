@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from db import traffic
+from db import counting
 from pipeline.errors import ConfigurationError, TransientError
 from tasks import stores
 
@@ -19,7 +19,7 @@ def count() -> str:
     Reports are right all the while: they read from the records what is not counted.
     """
     try:
-        segments = traffic.count(stores.engine())
+        segments = counting.count(stores.engine())
     except (TransientError, ConfigurationError) as error:
         log.warning("counting waits for the next time: %s", error)
         return f"not now: {error}"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import traffic
+from db import counting
 from db.cleaned import Choice
 from db.engine import make_engine, reading, transaction
 from db.queries import QUERIES, Scope, answer
@@ -72,11 +72,11 @@ def test_answers_do_not_change_by_counting(engine: Engine) -> None:
     end = store(engine, block(0))
     before = answers(engine)
 
-    assert traffic.count(engine) == 1
+    assert counting.count(engine) == 1
     assert answers(engine) == before
     store(engine, block(1), end)
     half = answers(engine)
-    assert traffic.count(engine) == 1
+    assert counting.count(engine) == 1
     assert answers(engine) == half != before
     assert recounted(engine) == half
 
@@ -84,23 +84,23 @@ def test_answers_do_not_change_by_counting(engine: Engine) -> None:
 def test_counted_once(engine: Engine) -> None:
     """A second count finds nothing to do and changes no answer."""
     store(engine, block(0))
-    traffic.count(engine)
+    counting.count(engine)
     first = answers(engine)
 
-    assert traffic.count(engine) == 0
+    assert counting.count(engine) == 0
     assert answers(engine) == first
 
 
 def test_a_replay_takes_the_old_records_away(engine: Engine) -> None:
     """Records that a replay replaces leave the counts, and its own enter them with the next count."""
     store(engine, block(0))
-    traffic.count(engine)
+    counting.count(engine)
     before = answers(engine)
 
     replay(engine, list_sources(engine)[0], Choice(redo=True))
 
     assert answers(engine) == before
-    assert traffic.count(engine) == 1
+    assert counting.count(engine) == 1
     assert answers(engine) == before == recounted(engine)
 
 
@@ -108,12 +108,12 @@ def test_a_replay_takes_the_old_records_away(engine: Engine) -> None:
 def test_a_resolved_conflict(engine: Engine, keep: Keep) -> None:
     """What the resolving of a conflict deletes leaves the counts."""
     store(engine, block(0))
-    traffic.count(engine)
+    counting.count(engine)
     store(engine, block(2, size=7))
 
     resolve(engine, 1, keep)
     now = answers(engine)
-    traffic.count(engine)
+    counting.count(engine)
 
     assert answers(engine) == now == recounted(engine)
     sizes = 7 if keep is Keep.SECOND else 5
@@ -125,7 +125,7 @@ def test_rows_with_one_key_are_added_up(engine: Engine) -> None:
     end = 0
     for number in range(3):
         end = store(engine, block(number), end)
-        traffic.count(engine)
+        counting.count(engine)
 
     with reading(engine) as connection:
         keys = connection.execute(text("SELECT kind, day, source_id, value, status FROM traffic_days")).all()
@@ -142,7 +142,7 @@ def test_nothing_is_counted_by_two_at_once(postgresql_url: str) -> None:
     engine = make_engine(postgresql_url)
     store(engine, block(0))
     with transaction(engine) as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": traffic.COUNT_LOCK})
-        assert traffic.count(engine) == 0
-    assert traffic.count(engine) == 1
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": counting.COUNT_LOCK})
+        assert counting.count(engine) == 0
+    assert counting.count(engine) == 1
     engine.dispose()
