@@ -17,9 +17,10 @@ from db.sources import Catalogue, Known
 from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
-from pipeline.formats import detect, get_format
+from pipeline.formats import FORMATS, detect, get_format
 from pipeline.formats.base import Format
 from pipeline.formats.parse import BlockParser
+from pipeline.formats.rest import Recovered, RestReader
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -120,6 +121,7 @@ class CleanStore(_Store):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._parsers: dict[str, BlockParser[Any]] = {}
+        self._rest: RestReader[Any] = RestReader(self._loader.encode, FORMATS.values)
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -138,14 +140,23 @@ class CleanStore(_Store):
         part = Part(known.id, won.batch.start, won.batch.block, now.date())
         parsed = self._parser(format_).parse(part.block)
         rejected = parsed.rejected
-        if careful:
-            rejected = rejected + load_carefully(self._loader, connection, part, shape, parsed)
-        elif parsed.starts:
-            self._loader.load_records(connection, part, shape, parsed)
+        tables = [(shape, parsed)]
+        if rejected:
+            rest = self._rest.read(format_, rejected, mixed=won.batch.source.format == "auto")
+            rejected = rest.rejected
+            tables += [(self._shape(connection, each), each.lines) for each in rest.recovered]
+        for shape_of, lines in tables:
+            if careful:
+                rejected = rejected + load_carefully(self._loader, connection, part, shape_of, lines)
+            elif lines.starts:
+                self._loader.load_records(connection, part, shape_of, lines)
         if rejected:
             self._loader.load_rejected(connection, part, shape.format_id, rejected)
         ledger.settle(connection, won.segment_id, shape.format_id, len(rejected))
         return len(rejected)
+
+    def _shape(self, connection: Connection, recovered: Recovered[Any]) -> Shape:
+        return Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
 
     def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
         if batch.source.format != "auto":
