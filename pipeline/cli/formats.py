@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from pipeline.archive import Archive, open_content
-from pipeline.cli import options, output
+from pipeline.cli import from_config, options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.content import PlainFile, RefusedFile
 from pipeline.errors import ConfigurationError
@@ -34,6 +34,9 @@ _name = click.Choice(list(FORMATS))
 @click.group("formats")
 def command() -> None:
     """Show the log formats, and try one on a file; nothing is stored."""
+
+
+command.add_command(from_config.command)
 
 
 @command.command("list")
