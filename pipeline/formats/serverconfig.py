@@ -105,7 +105,7 @@ def read_config(text: str) -> ServerConfig:
     if not config.formats and not config.logs:
         included = f"; it includes {', '.join(config.includes)}: give one of those" if config.includes else ""
         raise ConfigurationError(
-            f"no log_format, access_log, LogFormat or CustomLog is in it: is it nginx.conf or httpd.conf?"
+            "no log_format, access_log, LogFormat or CustomLog is in it: is it nginx.conf or httpd.conf?"
             + included
         )
     config.assign()
