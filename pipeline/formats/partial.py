@@ -11,8 +11,8 @@ from pipeline.formats.memo import Encode
 T = TypeVar("T")
 #: The column that names the failed groups, separated by commas.
 FAILED_COLUMNS = ("failed_fields",)
-#: A piece of a pattern that a line can end in the middle of: a space, perhaps a quote, one group.
-ENDING = re.compile(r'([ \t]"?)\(\?P<\w+>([^()]*)\)"?')
+#: A piece of a pattern that a line can end in the middle of: a blank, perhaps a quote, a group of its own.
+ENDING = re.compile(r'([ \t]"?)\(\?P<\w+>([^()]*)\)"?.*')
 
 
 class PartialParser(Generic[T]):
