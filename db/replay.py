@@ -147,12 +147,13 @@ class _Replacer:
         before = rejected_starts(connection, found)
         take_away(connection, found.source_id, found.start, found.end)
         _delete_rows(connection, found)
-        name = format_.name if format_ else "auto"
+        # Without a name it is read as a first ingestion does: what this format rejects, by the others too.
+        name = self._choice.named or "auto"
         part = batch.Batch(
             batch.Source(self._source.key, "", self._source.path, format=name), found.start, block
         )
         now = datetime.now(UTC)
-        known = Known(found.source_id, self._source.path, of_source)
+        known = Known(found.source_id, self._source.path, format_.name if format_ else of_source)
         self._store.replace(connection, known, Won(found.id, part), now, careful=careful)
         connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now))
         failpoint.reach("replay.committing")

@@ -17,9 +17,10 @@ from db.sources import Catalogue, Known
 from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
-from pipeline.formats import detect, get_format
+from pipeline.formats import FORMATS, detect, get_format
 from pipeline.formats.base import Format
 from pipeline.formats.parse import BlockParser, Rejected
+from pipeline.formats.rest import RestReader
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -121,6 +122,7 @@ class _Parsed:
     """A part in the form that the loader takes: rows by piece, and the lines that do not parse."""
 
     part: Part
+    format: Format
     shape: Shape
     rows: list[Any]
     rejected: list[Rejected]
@@ -139,6 +141,7 @@ class CleanStore(_Store):
         super().__init__(engine)
         self._parsers: dict[str, BlockParser[Any]] = {}
         self._ahead: _Parsed | None = None
+        self._rest: RestReader[Any] = RestReader(self._loader.encode, FORMATS.values)
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -168,7 +171,7 @@ class CleanStore(_Store):
             if piece.starts:
                 rows.append(self._loader.records(part, shape, piece))
             rejected += piece.rejected
-        return _Parsed(part, shape, rows, rejected)
+        return _Parsed(part, format_, shape, rows, rejected)
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
@@ -177,23 +180,42 @@ class CleanStore(_Store):
         parsed, self._ahead = self._ahead, None
         if parsed is None or parsed.part != part or parsed.shape.format_id != format_id:
             parsed = self._parse(part, format_, format_id)
-        rejected = parsed.rejected
-        if careful:
-            rejected = rejected + self._load_carefully(connection, parsed, format_)
-        elif parsed.rows:
-            self._loader.load_records(connection, parsed.shape, parsed.rows)
+        rejected = self._load_records(connection, parsed, careful)
+        if parsed.rejected:
+            mixed = won.batch.source.format == "auto"
+            rejected += self._load_rest(connection, parsed, mixed, careful)
         if rejected:
             self._loader.load_rejected(connection, part, format_id, rejected)
         ledger.settle(connection, won.segment_id, format_id, len(rejected))
         return len(rejected)
 
-    def _load_carefully(self, connection: Connection, parsed: _Parsed, format_: Format) -> list[Rejected]:
-        pieces = self._parser(format_).pieces(parsed.part.block)
+    def _load_records(self, connection: Connection, parsed: _Parsed, careful: bool) -> list[Rejected]:
+        """Load the accepted lines; return those that the database refuses."""
+        if not careful:
+            if parsed.rows:
+                self._loader.load_records(connection, parsed.shape, parsed.rows)
+            return []
+        pieces = self._parser(parsed.format).pieces(parsed.part.block)
         return [
             line
             for piece in pieces
             for line in load_carefully(self._loader, connection, parsed.part, parsed.shape, piece)
         ]
+
+    def _load_rest(
+        self, connection: Connection, parsed: _Parsed, mixed: bool, careful: bool
+    ) -> list[Rejected]:
+        """Load what of the rejected lines is a partial record or one of another format; return the others."""
+        rest = self._rest.read(parsed.format, parsed.rejected, mixed=mixed)
+        refused: list[Rejected] = []
+        for recovered in rest.recovered:
+            shape = Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
+            if careful:
+                refused += load_carefully(self._loader, connection, parsed.part, shape, recovered.lines)
+            else:
+                rows = self._loader.records(parsed.part, shape, recovered.lines)
+                self._loader.load_records(connection, shape, [rows])
+        return rest.rejected + refused
 
     def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
         format_ = _format_of(batch, known)

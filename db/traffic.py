@@ -4,10 +4,9 @@
     traffic_days      hits and bytes by day, source and value of a path, an agent, an address, an error
 
 Beat counts what the clean stage has stored (counting.py), whole segments at a time, and notes in the ledger
-which it has counted; what is not counted yet a report reads from the records (queries.py), so that its answer is exact at
-any moment. Both tables hold changes, to be summed: who deletes or replaces the records of a counted segment
-takes them away again in the same transaction, and nobody waits for anybody. Compacting adds up what has the
-same key.
+which it has counted. What is not counted yet a report reads from the records (queries.py), so that its answer
+is exact at any moment. Both tables hold changes, to be summed: who deletes or replaces the records of a
+counted segment takes them away again in the same transaction, and nobody waits for anybody.
 """
 
 from datetime import date, datetime

@@ -3,15 +3,32 @@
 from collections.abc import Mapping
 
 from pipeline.errors import ConfigurationError
+from pipeline.formats import detection, w3c
+from pipeline.formats.access import COMBINED_DURATION, NGINX_MAIN, NGINX_TIMED, VHOST_COMBINED
+from pipeline.formats.balancers import ALB, HAPROXY
 from pipeline.formats.base import Format
+from pipeline.formats.errorlog import APACHE22_ERROR, APACHE_ERROR, NGINX_ERROR
 from pipeline.formats.ncsa import COMBINED, COMMON, PROXY
 
-#: The built-in formats by name, in the order in which `detect` prefers them.
-FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (COMBINED, COMMON, PROXY)}
-#: Lines of a block that `detect` looks at.
-SAMPLE_LINES = 200
-#: Share of the sample that a format must have to be the source's.
-ENOUGH = 0.5
+#: The built-in formats by name. A line that two of them read is the first one's: special before general.
+FORMATS: dict[str, Format] = {
+    format_.name: format_
+    for format_ in (
+        VHOST_COMBINED,
+        COMBINED,
+        COMMON,
+        PROXY,
+        NGINX_MAIN,
+        NGINX_TIMED,
+        COMBINED_DURATION,
+        NGINX_ERROR,
+        APACHE_ERROR,
+        APACHE22_ERROR,
+        HAPROXY,
+        ALB,
+        w3c.W3C,
+    )
+}
 
 
 def get_format(name: str) -> Format:
@@ -20,6 +37,8 @@ def get_format(name: str) -> Format:
     Raises:
         ConfigurationError: no format has this name; lists those there are.
     """
+    if w3c.makes(name):
+        return w3c.from_name(name)
     try:
         return FORMATS[name]
     except KeyError:
@@ -30,17 +49,14 @@ def get_format(name: str) -> Format:
 
 
 def scores(block: bytes) -> dict[Format, float]:
-    """Return for each built-in format the share, 0 to 1, of a sample of the block's lines that have it."""
-    lines = [line for line in block.split(b"\n") if line]
-    sample = lines[:: -(-len(lines) // SAMPLE_LINES) or 1]
-    whole = len(sample) or 1
-    return {format_: sum(map(bool, map(format_.match, sample))) / whole for format_ in FORMATS.values()}
+    """Return for each built-in format the share, 0 to 1, of a sample of the lines that are its own."""
+    return detection.shares_of(block, FORMATS.values())
 
 
 def recognise(shares: Mapping[Format, float]) -> Format | None:
-    """Return the format with the largest of these shares, None where none has ENOUGH."""
-    best = max(shares, key=shares.__getitem__)
-    return best if shares[best] >= ENOUGH else None
+    """Return the format with the largest of these shares, None where none has half of the lines."""
+    found = detection.recognised(shares)
+    return found.format if found else None
 
 
 def detect(block: bytes) -> Format | None:

@@ -90,6 +90,8 @@ class BlockParser(Generic[T]):
         self._quick = format_.block_pattern("quick")
         self._strict = format_.block_pattern("strict")
         self._memos: list[Memo[T]] = [Memo(group, encode) for group in format_.groups]
+        places = {name: place for place, name in enumerate(format_.captures)}
+        self._picks = [itemgetter(*(places[name] for name in group.sources)) for group in format_.groups]
 
     def parse(self, block: bytes) -> ParsedBlock[T]:
         """Return the lines of a block, whatever bytes it holds."""
@@ -130,8 +132,8 @@ class BlockParser(Generic[T]):
 
     def _columns(self, matches: list[Match]) -> list[list[T | None]]:
         return [
-            memo.look_up(map(itemgetter(number), matches), len(matches))
-            for number, memo in enumerate(self._memos)
+            memo.look_up(map(pick, matches), len(matches))
+            for pick, memo in zip(self._picks, self._memos, strict=True)
         ]
 
     def _without_refused(self, columns: list[list[T | None]], fits: list[bool]) -> list[list[T | None]]:
@@ -165,11 +167,11 @@ class BlockParser(Generic[T]):
         if match is None:
             raise self.format.explain(line)
         values: list[T] = []
-        for number, memo in enumerate(self._memos, start=1):
+        for group, memo in zip(self.format.groups, self._memos, strict=True):
             try:
-                values.append(memo.convert(match[number]))
+                values.append(memo.convert(match.group(*group.sources)))
             except RejectedLine as error:
-                raise RejectedLine(error.reason, match.start(number)) from None
+                raise RejectedLine(error.reason, match.start(group.sources[0])) from None
         return values
 
 

@@ -46,7 +46,7 @@ def test_every_format_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     listed = answer(capsys, "list")["formats"]
 
     assert [each["name"] for each in listed] == list(FORMATS)
-    assert listed[0] == {
+    assert next(each for each in listed if each["name"] == "combined") == {
         "name": "combined",
         "version": FORMATS["combined"].version,
         "columns": len(FORMATS["combined"].columns),
@@ -61,10 +61,12 @@ def test_a_format_is_shown(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     shown = answer(capsys, "show", name)
 
     assert shown["pattern"] == FORMATS[name].pattern
-    assert "{time}" in shown["pattern"]
     assert [each["column"] for each in shown["columns"]] == list(FORMATS[name].columns)
     columns = {each["column"]: each for each in shown["columns"]}
-    assert columns["status"] == {"group": "status", "column": "status", "type": "smallint", "example": 200}
+    assert columns["timestamp"]["example"] is not None
+    if "status" in columns:
+        status = {"group": columns["status"]["group"], "column": "status", "type": "smallint", "example": 200}
+        assert columns["status"] == status
     assert FORMATS[name].example.decode() in printed(capsys, "show", name)
 
 
@@ -75,7 +77,7 @@ def test_a_file_that_parses_is_well(log: Path, capsys: pytest.CaptureFixture[str
     found = answer(capsys, "try", str(log), "--records", "2")
 
     assert (found["format"], found["version"]) == ("combined", FORMATS["combined"].version)
-    assert found["scores"] == {"combined": 1, "common": 0, "proxy": 0}
+    assert found["scores"] == dict.fromkeys(FORMATS, 0) | {"combined": 1}
     assert (found["lines"], found["records"], found["rejected"], found["percent"]) == (5, 5, 0, 100)
     assert found["kinds"] == []
     assert [each["line_number"] for each in found["first"]] == [1, 2]

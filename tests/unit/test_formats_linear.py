@@ -4,18 +4,22 @@ import re
 import time
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from pipeline.formats import FORMATS, get_format
 from pipeline.formats.base import FRAGMENTS, LONGEST_LINE_BYTES
 from pipeline.formats.parse import BlockParser
+from pipeline.formats.rest import RestReader
 from tests.unit.formats.lines import COMBINED_LINE, HEAD, typed
 
 #: The shorter of two compared inputs, in bytes; twice as much is still read.
 SHORT_BYTES = LONGEST_LINE_BYTES // 2 - 1024
 #: What doubling an input may cost, and the noise of the clock.
 DOUBLING, NOISE_SECONDS = 2.5, 0.01
+#: For one line of 8 KiB: a hundred times what it takes, and far less than what a quadratic pattern takes.
+BLINK_SECONDS = 0.05
 
 END = b'" 200 1 "-" "-"'
 LINES: dict[str, Callable[[int], bytes]] = {
@@ -38,6 +42,13 @@ LINES: dict[str, Callable[[int], bytes]] = {
     "at signs": lambda n: HEAD + b'"GET http://' + b"@[" * (n // 2) + b" HTTP/1.1" + END,
     "colons": lambda n: HEAD + b'"CONNECT ' + b":" * n + b" HTTP/1.1" + END,
 }
+#: Parts of the formats' own examples, from which lines of any length are made: a head, and what repeats.
+HEADS = [
+    (format_.example[:end], piece)
+    for format_ in FORMATS.values()
+    for end in range(1, len(format_.example), max(1, len(format_.example) // 6))
+    for piece in (b" ", b'"', b'\\"', b"1", b"a:", b", client: ", b'" "', b"0.1 ", b"/1", b"{", b"[1] ")
+]
 #: A line each, repeated over a block in which the quick reading might run on to the end from every one.
 BLOCKS = {
     "no space": b"a" * 250 + b"\n",
@@ -51,11 +62,12 @@ BLOCKS = {
 def seconds(block: bytes) -> float:
     """Return the processor time that all formats together take for a block, the best of three."""
     parsers = [BlockParser(format_, typed) for format_ in FORMATS.values()]
+    rest: RestReader[Any] = RestReader(typed, FORMATS.values)
     times = []
     for _ in range(3):
         began = time.process_time()
         for parser in parsers:
-            parser.parse(block)
+            rest.read(parser.format, parser.parse(block).rejected, mixed=False)
         times.append(time.process_time() - began)
     return min(times)
 
@@ -66,6 +78,17 @@ def test_time_grows_with_the_line(make_line: Callable[[int], bytes]) -> None:
     short, long = (seconds(make_line(size) + b"\n") for size in (SHORT_BYTES, 2 * SHORT_BYTES))
 
     assert long <= DOUBLING * short + NOISE_SECONDS
+
+
+def test_no_line_takes_long() -> None:
+    """Each format reads or explains in a blink what begins like a line and goes on in one way."""
+    rest: RestReader[Any] = RestReader(typed, FORMATS.values)
+    for head, piece in HEADS:
+        line = head + piece * ((8 << 10) // len(piece))
+        for format_ in FORMATS.values():
+            began = time.process_time()
+            rest.read(format_, BlockParser(format_, typed).parse(line + b"\n").rejected, mixed=False)
+            assert time.process_time() - began < BLINK_SECONDS, (format_.name, head, piece)
 
 
 @pytest.mark.parametrize("line", BLOCKS.values(), ids=BLOCKS.keys())

@@ -83,7 +83,9 @@ def by_hand(format_: Format, line: bytes) -> dict[str, Any] | None:
     if match is None:
         return None
     try:
-        values = [typed(group.columns, group.convert(match[group.name])) for group in format_.groups]
+        values = [
+            typed(group.columns, group.convert(match.group(*group.sources))) for group in format_.groups
+        ]
     except RejectedLine:
         return None
     return {column: value for group in values for column, value in group.items()}

@@ -1,0 +1,65 @@
+"""Which format lines are of, from a sample of them, and how sure that is."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pipeline.formats import w3c
+from pipeline.formats.base import LONGEST_LINE_BYTES, Format
+from pipeline.formats.parse import BlockParser
+
+#: Lines of a block that are looked at.
+SAMPLE_LINES = 200
+#: Share of the sample that a format must have to be the source's.
+ENOUGH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The format of a sample of lines.
+
+    Attributes:
+        format: the one.
+        share: of the sample that it reads, 0 to 1.
+        margin: how much larger its share is than the next one's, 0 to 1.
+    """
+
+    format: Format
+    share: float
+    margin: float
+
+
+def shares_of(block: bytes, formats: Iterable[Format]) -> dict[Format, float]:
+    """Return for each format the share, 0 to 1, of a sample of the lines that it is the first to read.
+
+    A line counts for the first format that reads it whole, values included: put special ones before general
+    ones. What a Fields line of W3C declares comes first of all.
+    Header lines do not count, but alone they are enough.
+    """
+    declared = w3c.declared(block)
+    candidates = dict.fromkeys(([declared] if declared else []) + list(formats))
+    lines = [line for line in block.split(b"\n") if line and not line.startswith(w3c.HEADER)]
+    rest = [line[: LONGEST_LINE_BYTES + 1] for line in lines[:: -(-len(lines) // SAMPLE_LINES) or 1]]
+    whole = len(rest) or 1
+    shares = {}
+    for format_ in candidates:
+        before = len(rest)
+        rest = _not_read(format_, rest)
+        shares[format_] = (before - len(rest)) / whole
+    if declared and not lines:
+        shares[declared] = 1.0
+    return shares
+
+
+def _not_read(format_: Format, lines: list[bytes]) -> list[bytes]:
+    if not lines:
+        return lines
+    parser = BlockParser(format_, lambda _columns, values: values)
+    return [each.line for each in parser.parse(b"\n".join(lines) + b"\n").rejected]
+
+
+def recognised(shares: Mapping[Format, float]) -> Recognised | None:
+    """Return the format with the largest of these shares, None where none has ENOUGH."""
+    best, *others = sorted(shares, key=lambda format_: -shares[format_])
+    if shares[best] < ENOUGH:
+        return None
+    return Recognised(best, shares[best], shares[best] - max((shares[each] for each in others), default=0.0))
