@@ -83,10 +83,10 @@ def _add_minutes(connection: Connection, condition: Condition, sign: int) -> Non
 def _add_days(connection: Connection, condition: Condition, sign: int) -> None:
     dialect = connection.dialect.name
     names = ["kind", "day", "source_id", "value", "status", "hits", "bytes"]
-    for kind, (value, status, counts) in kinds(dialect).items():
+    for kind, (value, status) in kinds(dialect).items():
         keys = (day_of(dialect), CleanRecord.source_id, value, status)
         sums = (sign * func.count(), sign * size_sum(CleanRecord.size_bytes))
-        query = select(literal(kind), *keys, *sums).where(condition, counts)
+        query = select(literal(kind), *keys, *sums).where(condition, value.is_not(None))
         connection.execute(insert(TrafficDay).from_select(names, query.group_by(*keys)))
 
 

@@ -31,6 +31,8 @@ from db.ledger import CLEAN
 from db.models import CleanRecord, RejectedLine, Segment
 from db.traffic import Condition, TrafficDay, TrafficMinute, kinds, size_sum, truncated
 
+#: Least status of an error.
+FIRST_ERROR = 400
 #: Memory of one sort or hash table while a question is answered: tens of thousands of paths fit.
 _WORK_MEMORY = "64MB"
 _ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
@@ -140,10 +142,12 @@ def _values(kind: str, scope: Scope, dialect: str) -> Subquery:
         query = query.where(own.day >= first.date(), own.day < last.date())
         return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
 
-    value, status, is_counted = kinds(dialect)[kind]
+    value, status = kinds(dialect)[kind]
     sums = (func.count().label("hits"), size_sum(CleanRecord.size_bytes).label("bytes"))
     records = select(value.label("value"), status.label("status"), *sums).select_from(CleanRecord)
-    return _counted(scope, timedelta(days=1), counts, records.where(is_counted).group_by(value, status))
+    return _counted(
+        scope, timedelta(days=1), counts, records.where(value.is_not(None)).group_by(value, status)
+    )
 
 
 def _sums(rows: Subquery) -> tuple[Any, Any]:
@@ -173,9 +177,10 @@ def _status_classes(unit: str) -> Statement:
 
 
 def _errors_by_path(scope: Scope, dialect: str) -> AnySelect:
-    rows = _values("error", scope, dialect)
+    rows = _values("path", scope, dialect)
     hits, _ = _sums(rows)
-    query = select(rows.c.value.label("path"), rows.c.status, hits).group_by(rows.c.value, rows.c.status)
+    query = select(rows.c.value.label("path"), rows.c.status, hits).where(rows.c.status >= FIRST_ERROR)
+    query = query.group_by(rows.c.value, rows.c.status)
     return query.having(hits != 0).order_by(hits.desc(), rows.c.value, rows.c.status).limit(scope.limit)
 
 

@@ -1,7 +1,7 @@
 """Counts of the clean records, so that a report reads thousands of rows and not millions.
 
     traffic_minutes   hits and bytes by minute, source, status, method and host
-    traffic_days      hits and bytes by day, source and value of a path, an agent, an address, an error
+    traffic_days      hits and bytes by day, source and value: a path with its status, an agent, an address
 
 Beat counts what the clean stage has stored (counting.py), whole segments at a time, and notes in the ledger
 which it has counted. What is not counted yet a report reads from the records (queries.py), so that its answer
@@ -30,9 +30,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.columns import Moment
 from db.models import Base, CleanRecord
 
-#: Least status of an error.
-FIRST_ERROR = 400
-
 
 class Counts(Base):
     """What every count has: it is a change, and may be negative."""
@@ -59,7 +56,7 @@ class TrafficMinute(Counts):
 
 
 class TrafficDay(Counts):
-    """Records of one day (UTC) with one value; `status` where the kind asks for it."""
+    """Records of one day (UTC) with one value; `status` goes with a path only."""
 
     __tablename__ = "traffic_days"
     __table_args__ = (Index(None, "kind", "day"),)
@@ -79,17 +76,15 @@ def within(source_id: int, start: int, end: int) -> Condition:
     return (CleanRecord.source_id == source_id) & place
 
 
-def kinds(dialect: str) -> dict[str, tuple[Any, Any, Condition]]:
-    """Return for each kind of traffic_days: value, status, and which records count."""
+def kinds(dialect: str) -> dict[str, tuple[Any, Any]]:
+    """Return for each kind of traffic_days its value (NULL: the record does not count) and its status."""
     none = cast(literal(None), SmallInteger)
     # As text of `inet` an address would carry the length of its network.
     address = func.host(CleanRecord.ip) if dialect == "postgresql" else CleanRecord.ip
-    path, agent = CleanRecord.path, CleanRecord.user_agent
     return {
-        "path": (path, none, path.is_not(None)),
-        "agent": (agent, none, agent.is_not(None)),
-        "address": (type_coerce(address, Text()), none, CleanRecord.ip.is_not(None)),
-        "error": (path, CleanRecord.status, path.is_not(None) & (CleanRecord.status >= FIRST_ERROR)),
+        "path": (CleanRecord.path, CleanRecord.status),
+        "agent": (CleanRecord.user_agent, none),
+        "address": (type_coerce(address, Text()), none),
     }
 
 
