@@ -34,6 +34,7 @@ from db.traffic import (
     Counts,
     TrafficDay,
     TrafficMinute,
+    as_text,
     day_of,
     kinds,
     size_sum,
@@ -83,11 +84,16 @@ def _add_minutes(connection: Connection, condition: Condition, sign: int) -> Non
 def _add_days(connection: Connection, condition: Condition, sign: int) -> None:
     dialect = connection.dialect.name
     names = ["kind", "day", "source_id", "value", "status", "hits", "bytes"]
-    for kind, (value, status) in kinds(dialect).items():
-        keys = (day_of(dialect), CleanRecord.source_id, value, status)
-        sums = (sign * func.count(), sign * size_sum(CleanRecord.size_bytes))
-        query = select(literal(kind), *keys, *sums).where(condition, value.is_not(None))
-        connection.execute(insert(TrafficDay).from_select(names, query.group_by(*keys)))
+    for kind, (value, status) in kinds().items():
+        # Grouped by what is cheap to make of a record, and made into what is stored once for each group.
+        day = truncated("day", CleanRecord.timestamp, dialect).label("day")
+        keys = (day, CleanRecord.source_id, value.label("value"), status.label("status"))
+        sums = (func.count().label("hits"), size_sum(CleanRecord.size_bytes).label("bytes"))
+        rows = select(*keys, *sums).where(condition, value.is_not(None)).group_by(*keys).subquery().c
+        text_ = as_text(kind, rows.value, dialect)
+        stored = (day_of(rows.day, dialect), rows.source_id, text_, rows.status)
+        query = select(literal(kind), *stored, sign * rows.hits, sign * rows.bytes)
+        connection.execute(insert(TrafficDay).from_select(names, query))
 
 
 def count(engine: Engine) -> int:

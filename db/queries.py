@@ -29,7 +29,7 @@ from sqlalchemy import (
 from db.engine import reading
 from db.ledger import CLEAN
 from db.models import CleanRecord, RejectedLine, Segment
-from db.traffic import Condition, TrafficDay, TrafficMinute, kinds, size_sum, truncated
+from db.traffic import Condition, TrafficDay, TrafficMinute, as_text, kinds, size_sum, truncated
 
 #: Least status of an error.
 FIRST_ERROR = 400
@@ -142,9 +142,10 @@ def _values(kind: str, scope: Scope, dialect: str) -> Subquery:
         query = query.where(own.day >= first.date(), own.day < last.date())
         return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
 
-    value, status = kinds(dialect)[kind]
+    value, status = kinds()[kind]
     sums = (func.count().label("hits"), size_sum(CleanRecord.size_bytes).label("bytes"))
-    records = select(value.label("value"), status.label("status"), *sums).select_from(CleanRecord)
+    shown = as_text(kind, value, dialect).label("value")
+    records = select(shown, status.label("status"), *sums).select_from(CleanRecord)
     return _counted(
         scope, timedelta(days=1), counts, records.where(value.is_not(None)).group_by(value, status)
     )

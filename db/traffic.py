@@ -76,33 +76,37 @@ def within(source_id: int, start: int, end: int) -> Condition:
     return (CleanRecord.source_id == source_id) & place
 
 
-def kinds(dialect: str) -> dict[str, tuple[Any, Any]]:
-    """Return for each kind of traffic_days its value (NULL: the record does not count) and its status."""
+def kinds() -> dict[str, tuple[Any, Any]]:
+    """Return for each kind of traffic_days its column (NULL: the record does not count) and its status."""
     none = cast(literal(None), SmallInteger)
-    # As text of `inet` an address would carry the length of its network.
-    address = func.host(CleanRecord.ip) if dialect == "postgresql" else CleanRecord.ip
     return {
         "path": (CleanRecord.path, CleanRecord.status),
         "agent": (CleanRecord.user_agent, none),
-        "address": (type_coerce(address, Text()), none),
+        "address": (CleanRecord.ip, none),
     }
 
 
+def as_text(kind: str, value: Any, dialect: str) -> ColumnElement[Any]:
+    """Return the text of a value of a kind; that of `inet` would carry the length of its network."""
+    is_inet = kind == "address" and dialect == "postgresql"
+    return type_coerce(func.host(value) if is_inet else value, Text())
+
+
 def truncated(unit: str, column: Any, dialect: str) -> ColumnElement[Any]:
-    """Return the minute or hour of a column as an expression."""
+    """Return the minute, hour or day of a column as an expression."""
     if dialect == "postgresql":
         # date_bin counts on from the origin: half the time of date_trunc, which looks at time zones.
         origin = text("timestamptz '2000-01-01 00:00:00+00'")
         return type_coerce(func.date_bin(text(f"interval '1 {unit}'"), column, origin), Moment())
-    length, rest = (16, ":00") if unit == "minute" else (13, ":00:00")
+    length, rest = {"minute": (16, ":00"), "hour": (13, ":00:00"), "day": (10, " 00:00:00")}[unit]
     return type_coerce(func.substr(column, 1, length).concat(rest), Moment())
 
 
-def day_of(dialect: str) -> ColumnElement[Any]:
-    """Return the UTC day of a record as an expression."""
+def day_of(moment: Any, dialect: str) -> ColumnElement[Any]:
+    """Return the UTC day of a moment as an expression."""
     if dialect == "postgresql":
-        return cast(func.timezone("UTC", CleanRecord.timestamp), Date)
-    return type_coerce(func.substr(CleanRecord.timestamp, 1, 10), Date())
+        return cast(func.timezone("UTC", moment), Date)
+    return type_coerce(func.substr(moment, 1, 10), Date())
 
 
 def size_sum(column: Any) -> ColumnElement[Any]:
