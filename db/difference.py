@@ -12,8 +12,8 @@ from db.models import CleanRecord
 from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
 from db.summaries import prefer_summaries, summarise
-from pipeline.formats.base import COLUMNS, Format
-from pipeline.formats.parse import BlockParser
+from pipeline.formats.base import COLUMNS
+from pipeline.formats.line import LogFormat, Parser, parser_of
 
 #: Old and new values of a column that are kept for a person to read.
 EXAMPLES = 3
@@ -71,7 +71,7 @@ class _Comparison:
         self.difference = Difference(Tally())
         self._source = source
         self._choice = choice
-        self._parsers: dict[str, BlockParser[_Values]] = {}
+        self._parsers: dict[str, Parser[_Values]] = {}
 
     def run(self, connection: Connection, found: CleanRange) -> None:
         tally = self.difference.tally
@@ -88,16 +88,16 @@ class _Comparison:
         if self._choice.leaves(found, format_):
             tally.skip()
             return
-        parsed = self._parser(format_).parse(block)
+        parsed = self._parser(format_).parse(block, found.start, found.stored_at)
         after = {found.start + line.start for line in parsed.rejected}
         tally.replace(parsed.line_count, rejected_starts(connection, found), after)
         starts = map(found.start.__add__, parsed.starts)
         new = dict(zip(starts, _rows(format_, parsed.groups, len(parsed.starts)), strict=True))
         self._compare(_stored(connection, found), new)
 
-    def _parser(self, format_: Format) -> BlockParser[_Values]:
+    def _parser(self, format_: LogFormat) -> Parser[_Values]:
         if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, lambda _columns, values: values)
+            self._parsers[format_.name] = parser_of(format_, lambda _columns, values: values)
         return self._parsers[format_.name]
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
@@ -109,7 +109,7 @@ class _Comparison:
                         self.difference.changed.setdefault(name, Change()).add(before, now)
 
 
-def _rows(format_: Format, groups: list[list[_Values]], count: int) -> Iterable[_Values]:
+def _rows(format_: LogFormat, groups: list[list[_Values]], count: int) -> Iterable[_Values]:
     """Yield the values of each line in the order of COLUMNS, None where the format fills nothing."""
     absent = len(format_.columns)
     places = [format_.columns.index(name) if name in format_.columns else absent for name in _NAMES]

@@ -18,8 +18,7 @@ from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import detect, get_format
-from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser
+from pipeline.formats.line import LogFormat, Parser, parser_of
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -119,7 +118,7 @@ class CleanStore(_Store):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._parsers: dict[str, BlockParser[Any]] = {}
+        self._parsers: dict[str, Parser[Any]] = {}
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -136,7 +135,7 @@ class CleanStore(_Store):
         format_ = self._format(connection, known, won.batch)
         shape = Shape(self._catalogue.format_id(connection, format_), format_.columns)
         part = Part(known.id, won.batch.start, won.batch.block, now.date())
-        parsed = self._parser(format_).parse(part.block)
+        parsed = self._parser(format_).parse(part.block, part.start, won.stored_at or now)
         rejected = parsed.rejected
         if careful:
             rejected = rejected + load_carefully(self._loader, connection, part, shape, parsed)
@@ -147,7 +146,7 @@ class CleanStore(_Store):
         ledger.settle(connection, won.segment_id, shape.format_id, len(rejected))
         return len(rejected)
 
-    def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
+    def _format(self, connection: Connection, known: Known, batch: Batch) -> LogFormat:
         if batch.source.format != "auto":
             return _named(batch.source.format)
         if known.format is not None:
@@ -158,13 +157,13 @@ class CleanStore(_Store):
             return get_format(FALLBACK_FORMAT)
         return get_format(self._catalogue.recognise(connection, batch.source, known, found.name))
 
-    def _parser(self, format_: Format) -> BlockParser[Any]:
+    def _parser(self, format_: LogFormat) -> Parser[Any]:
         if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
+            self._parsers[format_.name] = parser_of(format_, self._loader.encode)
         return self._parsers[format_.name]
 
 
-def _named(name: str) -> Format:
+def _named(name: str) -> LogFormat:
     try:
         return get_format(name)
     except ConfigurationError as error:

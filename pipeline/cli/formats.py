@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from typing import IO, Any
 
 import click
@@ -18,6 +19,7 @@ from pipeline.fingerprint import Content
 from pipeline.formats import FORMATS, get_format, recognise, scores, trial
 from pipeline.formats.base import COLUMNS, Format
 from pipeline.formats.fields import decode
+from pipeline.formats.line import LogFormat
 from pipeline.formats.trial import Kind, Trial
 
 #: Stands for standard input.
@@ -58,20 +60,27 @@ def show(name: str, as_json: bool) -> int:
     (record,) = trial.try_format(format_, [format_.example], 1).first
     heads = ("group", "column", "type", "example")
     rows = [
-        (group.name, column, str(COLUMNS[column]), record.values[column])
-        for group in format_.groups
-        for column in group.columns
+        (group, column, str(COLUMNS[column]), record.values[column])
+        for group, columns in _groups(format_)
+        for column in columns
     ]
     heading = {key: getattr(format_, key) for key in ("name", "version", "description", "pattern")}
     heading["example"] = decode(format_.example)
     if as_json:
         output.emit_json(heading | {"columns": [dict(zip(heads, row, strict=True)) for row in rows]})
         return OK
-    for key, value in heading.items():
+    for key, value in filter(itemgetter(1), heading.items()):
         print(f"{key:<13}{output.escape(str(value))}")
     print()
     print(output.table(heads, rows))
     return OK
+
+
+def _groups(format_: LogFormat) -> list[tuple[str, tuple[str, ...]]]:
+    """Return names of groups of the pattern with the columns of each; a reader of lines has one."""
+    if isinstance(format_, Format):
+        return [(group.name, group.columns) for group in format_.groups]
+    return [("line", format_.columns)]
 
 
 @command.command("try")
@@ -106,7 +115,7 @@ def _chain(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield from blocks
 
 
-def _recognised(path: str, shares: Mapping[Format, float], *, empty: bool) -> Format:
+def _recognised(path: str, shares: Mapping[LogFormat, float], *, empty: bool) -> LogFormat:
     format_ = recognise(shares)
     if empty:
         raise ConfigurationError(f"{path}: it is empty, so no format is recognised; name one with --format")
@@ -163,7 +172,7 @@ def _stdin() -> IO[bytes]:
     return sys.stdin.buffer
 
 
-def _described(tried: Trial, shares: Mapping[Format, float]) -> dict[str, Any]:
+def _described(tried: Trial, shares: Mapping[LogFormat, float]) -> dict[str, Any]:
     return {
         "format": tried.format.name,
         "version": tried.format.version,
@@ -191,7 +200,7 @@ def _described_kind(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: int) -> Iterator[str]:
+def _sections(path: str, tried: Trial, shares: Mapping[LogFormat, float], limit: int) -> Iterator[str]:
     format_ = tried.format
     more = " (there may be more: --lines)" if tried.lines == limit else ""
     yield "\n".join(
@@ -208,7 +217,7 @@ def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: in
         yield _records(tried)
 
 
-def _shares(shares: Mapping[Format, float]) -> str:
+def _shares(shares: Mapping[LogFormat, float]) -> str:
     return ", ".join(f"{each.name} {100 * share:.1f} %" for each, share in shares.items())
 
 

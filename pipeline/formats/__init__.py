@@ -3,18 +3,28 @@
 from collections.abc import Mapping
 
 from pipeline.errors import ConfigurationError
-from pipeline.formats.base import Format
+from pipeline.formats.application import APPLICATION
+from pipeline.formats.jsonlines import JSON
+from pipeline.formats.line import LogFormat
+from pipeline.formats.logfmt import LOGFMT
 from pipeline.formats.ncsa import COMBINED, COMMON, PROXY
+from pipeline.formats.openssh import OPENSSH
+from pipeline.formats.syslog import SYSLOG, SYSLOG_5424
 
-#: The built-in formats by name, in the order in which `detect` prefers them.
-FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (COMBINED, COMMON, PROXY)}
+#: Formats that are no single pattern; what openssh reads is syslog as well.
+LINE_FORMATS: tuple[LogFormat, ...] = (JSON, LOGFMT, SYSLOG_5424, OPENSSH, APPLICATION, SYSLOG)
+
+#: The formats by name, in the order in which `detect` prefers them: built in, then those of users.
+FORMATS: dict[str, LogFormat] = {
+    format_.name: format_ for format_ in (COMBINED, COMMON, PROXY, *LINE_FORMATS)
+}
 #: Lines of a block that `detect` looks at.
 SAMPLE_LINES = 200
 #: Share of the sample that a format must have to be the source's.
 ENOUGH = 0.5
 
 
-def get_format(name: str) -> Format:
+def get_format(name: str) -> LogFormat:
     """Return the format of that name.
 
     Raises:
@@ -29,20 +39,21 @@ def get_format(name: str) -> Format:
         ) from None
 
 
-def scores(block: bytes) -> dict[Format, float]:
+def scores(block: bytes) -> dict[LogFormat, float]:
     """Return for each built-in format the share, 0 to 1, of a sample of the block's lines that have it."""
-    lines = [line for line in block.split(b"\n") if line]
+    # Indented lines are those of stack traces: they say nothing of the format.
+    lines = [line for line in block.split(b"\n") if line[:1].strip()]
     sample = lines[:: -(-len(lines) // SAMPLE_LINES) or 1]
     whole = len(sample) or 1
     return {format_: sum(map(bool, map(format_.match, sample))) / whole for format_ in FORMATS.values()}
 
 
-def recognise(shares: Mapping[Format, float]) -> Format | None:
+def recognise(shares: Mapping[LogFormat, float]) -> LogFormat | None:
     """Return the format with the largest of these shares, None where none has ENOUGH."""
     best = max(shares, key=shares.__getitem__)
     return best if shares[best] >= ENOUGH else None
 
 
-def detect(block: bytes) -> Format | None:
+def detect(block: bytes) -> LogFormat | None:
     """Return the format that most of a sample of the block's lines have, None where none has half of them."""
     return recognise(scores(block))

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate, compress, count
 from operator import itemgetter, not_
 from typing import Generic, TypeVar, cast
@@ -79,7 +80,7 @@ class BlockParser(Generic[T]):
         self._strict = format_.block_pattern("strict")
         self._memos: list[Memo[T]] = [Memo(group, encode) for group in format_.groups]
 
-    def parse(self, block: bytes) -> ParsedBlock[T]:
+    def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:  # noqa: ARG002 - for formats of lines
         """Return the lines of a block, whatever bytes it holds."""
         with _collector_paused():
             return self._parse(block)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any
 
-from pipeline.formats.base import LONGEST_LINE_BYTES, Format
-from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
+from pipeline.formats.base import LONGEST_LINE_BYTES
+from pipeline.formats.line import LogFormat, parser_of
+from pipeline.formats.parse import ParsedBlock, Rejected
 
 #: Bytes of lines that are parsed at once; what the formats are recognised from is the first such block.
 BLOCK_BYTES = 1 << 20
@@ -56,7 +57,7 @@ class Trial:
         kinds: kinds of rejected lines by signature, in the order of their first lines.
     """
 
-    format: Format
+    format: LogFormat
     lines: int = 0
     records: int = 0
     first: list[Record] = field(default_factory=list)
@@ -103,9 +104,9 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line + b"\n"
 
 
-def try_format(format_: Format, blocks: Iterable[bytes], first: int) -> Trial:
+def try_format(format_: LogFormat, blocks: Iterable[bytes], first: int) -> Trial:
     """Return what a format makes of blocks of whole lines, with its first so many records."""
-    parser = BlockParser(format_, _named)
+    parser = parser_of(format_, _named)
     trial = Trial(format_)
     for block in blocks:
         parsed = parser.parse(block)
