@@ -11,6 +11,7 @@ from typing import IO, Any
 import click
 
 from pipeline.archive import Archive, open_content
+from pipeline.cli import format_tests as tests
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.content import PlainFile, RefusedFile
@@ -30,18 +31,22 @@ SHOWN_CHARACTERS = 50
 SHOWN_BYTES = 8 * SHOWN_CHARACTERS
 #: East Asian widths of characters that take two cells of a terminal.
 WIDE = ("W", "F")
-_name = click.Choice(list(FORMATS))
+_name = options.format_name
 
 
 @click.group("formats")
 def command() -> None:
     """Show the log formats, and try one on a file; nothing is stored."""
+    options.settings()
+
+
+command.add_command(tests.command)
 
 
 @command.command("list")
 @options.common
 def list_(as_json: bool) -> int:
-    """Show the built-in formats: name, version, how many columns each fills, and what writes it."""
+    """Show the formats: name, version, how many columns each fills, and what writes it."""
     heads = ("name", "version", "columns", "description")
     rows = [(each.name, each.version, len(each.columns), each.description) for each in FORMATS.values()]
     if as_json:

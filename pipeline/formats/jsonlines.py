@@ -94,12 +94,12 @@ def json_format(
 ) -> LineFormat:
     """Return a format of JSON lines; `uses` says what further names mean, or usual ones otherwise."""
     given = dict(uses or {})
-    columns = dict.fromkeys((*naming.COLUMNS, *(column for use in given.values() for column in use.columns)))
+    columns = naming.columns_of((*naming.USUAL, *given.values()))
 
     def read(line: bytes, at: datetime) -> dict[str, Any]:
         return naming.record(fields(line), given, at)
 
-    return LineFormat(name, version, tuple(columns), read, description, example)
+    return LineFormat(name, version, columns, read, description, example)
 
 
 JSON = json_format(

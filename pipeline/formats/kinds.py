@@ -18,19 +18,28 @@ Convert = Callable[[Any, datetime], dict[str, Any]]
 #: From a value to another one, for a single column.
 Single = Callable[[Any], Any]
 
+
+class WithoutUnit(ValueError):  # noqa: N818
+    """A number may be a duration, but nothing says in which unit."""
+
+
 #: What stands for no value, where no text is meant.
 ABSENT = (None, "", "-")
 #: Bits of the integers, with the sign.
 BITS = {ColumnType.SMALLINT: 16, ColumnType.INTEGER: 32, ColumnType.BIGINT: 64}
 INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 DOUBLE = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-#: Seconds in a unit.
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0}
+#: Units of durations: how many make a second, or seconds in one. Division keeps 35 ms at 0.035.
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "µs": 10**6, "ns": 10**9}
+SECONDS = {"m": 60, "min": 60, "h": 3600}
+UNITS = (*PER_SECOND, "min", "h")
 #: A duration with its units, as Go and Java print it: `1.5ms`, `1h2m3s`.
 DURATION = re.compile(r"(?:\d{1,18}(?:\.\d{1,18})?(?:ns|us|µs|ms|s|m|min|h) ?){1,6}", re.ASCII)
 PART = re.compile(r"(\d+(?:\.\d+)?)([a-zµ]+)", re.ASCII)
 #: An address with a port behind it.
 WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::\d{1,5})?|(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}", re.ASCII)
+#: Most characters of a list of durations.
+LONGEST_SUM = 1000
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 TIME_COLUMNS = ("timestamp", "utc_offset_minutes", "inferred")
 URL_COLUMNS = ("schema", "host", "port", "path", "query")
@@ -116,15 +125,19 @@ def duration(unit: str) -> Single:
     def read(value: Any) -> float | None:
         if isinstance(value, str) and DURATION.fullmatch(value):
             parts = PART.findall(value)
-            return float(sum(float(number) * UNITS.get(name, UNITS["min"]) for number, name in parts))
+            return float(sum(_seconds(float(number), name) for number, name in parts))
         if not unit:
-            raise ValueError("a number without its unit")
-        if isinstance(value, str) and ("," in value or " " in value):
+            raise WithoutUnit
+        if isinstance(value, str) and len(value) <= LONGEST_SUM and ("," in value or " " in value):
             numbers = [part for part in re.split(r"[,: ]+", value) if part != "-"]
-            return sum(map(double, numbers)) * UNITS[unit] if numbers else None
-        return double(value) * UNITS[unit]
+            return _seconds(math.fsum(map(double, numbers)), unit) if numbers else None
+        return _seconds(double(value), unit)
 
     return read
+
+
+def _seconds(number: float, unit: str) -> float:
+    return number * SECONDS[unit] if unit in SECONDS else number / PER_SECOND[unit]
 
 
 def level(value: Any) -> str | None:

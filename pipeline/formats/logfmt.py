@@ -65,12 +65,12 @@ def logfmt_format(
 ) -> LineFormat:
     """Return a format of logfmt; `uses` says what further keys mean, or usual ones otherwise."""
     given = dict(uses or {})
-    columns = dict.fromkeys((*naming.COLUMNS, *(column for use in given.values() for column in use.columns)))
+    columns = naming.columns_of((*naming.USUAL, *given.values()))
 
     def read(line: bytes, at: datetime) -> dict[str, Any]:
         return naming.record(fields(line), given, at)
 
-    return LineFormat(name, version, tuple(columns), read, description, example)
+    return LineFormat(name, version, columns, read, description, example)
 
 
 LOGFMT = logfmt_format(

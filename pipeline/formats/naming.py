@@ -1,6 +1,6 @@
 """Named fields → columns: the names that programs usually give, and the record made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import RejectedLine
 from pipeline.formats.fields import quote, storable
-from pipeline.formats.kinds import SPREAD, TIME_COLUMNS, Convert, converter
+from pipeline.formats.kinds import SPREAD, TIME_COLUMNS, Convert, WithoutUnit, converter
 
 #: Deepest nesting of lists and objects that is kept: what reads and writes JSON goes into each level.
 MOST_LEVELS = 64
@@ -71,12 +71,12 @@ USUAL: dict[Use, str] = {
     use("bigint", "process_id"): "process_id pid processid",
 }
 NAMES = {name: each for each, names in USUAL.items() for name in names.split()}
-#: Columns that fields may fill by their usual names, and `extra` for the others.
-COLUMNS = (
-    *dict.fromkeys(column for each in USUAL for column in each.columns),
-    "failed_fields",
-    "extra",
-)
+
+
+def columns_of(uses: Iterable[Use]) -> tuple[str, ...]:
+    """Return the columns that a record of such fields may fill."""
+    columns = (column for each in uses for column in each.columns)
+    return tuple(dict.fromkeys((*columns, "failed_fields", "extra")))
 
 
 @lru_cache(KEPT_NAMES)
@@ -102,6 +102,9 @@ class _Record:
             return
         try:
             found = how.convert(value, self.at)
+        except WithoutUnit:
+            self.extra[name] = value
+            return
         except (TypeError, ValueError):
             self._fail(name, value, how)
             return
@@ -159,5 +162,6 @@ def record(
             made.add(name, fields[name], how)
     for name, value in fields.items():
         if name not in uses:
-            made.add(name, value, usual(name) if by_usual_names else None)
+            guessed = by_usual_names and not isinstance(value, dict | list)
+            made.add(name, value, usual(name) if guessed else None)
     return made.finished()

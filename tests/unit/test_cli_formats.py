@@ -225,5 +225,5 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     """A file that is not there, a folder, and an unknown format end with code 2 and say what is wrong."""
     assert "No such file" in answer(capsys, "try", str(tmp_path / "none"), code=USAGE)["error"]
     assert "not a regular file" in answer(capsys, "try", str(tmp_path), code=USAGE)["error"]
-    assert "'combined'" in answer(capsys, "try", "-", "--format", "apache", code=USAGE)["error"]
-    assert "'combined'" in answer(capsys, "show", "apache", code=USAGE)["error"]
+    assert "combined, common" in answer(capsys, "try", "-", "--format", "apache", code=USAGE)["error"]
+    assert "combined, common" in answer(capsys, "show", "apache", code=USAGE)["error"]
