@@ -18,6 +18,8 @@ OTHERS, END = 128, 129
 ALL = frozenset(range(OTHERS + 1))
 #: Most ways to match one line that a pattern may leave open.
 MOST_WAYS = 64
+#: A loop of so many rounds at most, always as many, is looked at as if it were written out.
+MOST_COPIES = 16
 LOOPS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 CATEGORIES = {
     sre.CATEGORY_DIGIT: r"\d",
@@ -28,6 +30,7 @@ CATEGORIES = {
     sre.CATEGORY_NOT_WORD: r"\W",
 }
 Characters = frozenset[int]
+NESTED = "a loop inside a loop, such as (a+)* or (a?,)+: write one, as [a,]+"
 
 
 def require_linear(pattern: str) -> None:
@@ -85,10 +88,14 @@ class _Walk:
             if first & follow and not low:
                 self._open(2)
             return first if low else first | follow
-        ways = self.ways
-        first = self.sequence(items, frozenset())
-        if _varies(items) or self.ways > ways:
-            raise ConfigurationError("a loop inside a loop, such as (a+)* or (a?,)+: write one, as [a,]+")
+        if low == high and low <= MOST_COPIES:
+            return self.sequence(items * low, follow)
+        if _varies(items):
+            raise ConfigurationError(NESTED)
+        first, ways = self.sequence(items, frozenset()), self.ways
+        self.sequence(items, first | follow)
+        if self.ways > ways:
+            raise ConfigurationError(NESTED)
         if first & follow and low != high:
             if unbounded:
                 raise ConfigurationError(

@@ -117,7 +117,7 @@ def _format(table: dict[str, Any]) -> LogFormat:
 def _by_pattern(_kind: str, table: dict[str, Any]) -> Made:
     pattern = _text(table, "pattern").strip("\n")
     _at("pattern", compiled, pattern)
-    given = table.get("fields", {})
+    given = _table(table, "fields")
     groups = default_uses(pattern)
     uses = {name: field_use(name, given[name]) if name in given else use for name, use in groups.items()}
     if unknown := [name for name in given if name not in groups]:
@@ -137,9 +137,7 @@ def _by_pattern(_kind: str, table: dict[str, Any]) -> Made:
 
 
 def _by_names(kind: str, table: dict[str, Any]) -> Made:
-    given = table.get("map", {})
-    if not isinstance(given, dict):
-        raise ConfigurationError("map: a table of field = column")
+    given = _table(table, "map")
     uses: Mapping[str, Use] = {name: named_use(name, value) for name, value in given.items()}
     make = json_format if kind == "json" else logfmt_format
     return make("", 1, uses)
@@ -177,6 +175,13 @@ def _at(key: str, make: Callable[..., T], *arguments: str) -> T:
         return make(*arguments)
     except ConfigurationError as error:
         raise ConfigurationError(f"{key}: {error}") from None
+
+
+def _table(table: dict[str, Any], key: str) -> dict[str, Any]:
+    found = table.get(key, {})
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{key}: a table must be there, by the names of the fields")
+    return found
 
 
 def _tables(table: dict[str, Any], key: str) -> list[dict[str, Any]]:
