@@ -1,6 +1,8 @@
 """Format files of users: what they may say, and how what does not fit is told."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +77,24 @@ def test_a_format_of_a_user_is_one_of_the_formats(folder: Path, capsys: pytest.C
     path.unlink()
     assert main(["formats", "list"]) == OK
     assert "shop" not in FORMATS
+
+
+def test_the_pools_know_the_formats_of_users(folder: Path) -> None:
+    """A process of Celery reads the folder with its settings, and does not start with a wrong file."""
+    command = [
+        sys.executable,
+        "-c",
+        "import celeryconfig; from pipeline.formats import FORMATS; print(*FORMATS)",
+    ]
+    (folder / "shop.toml").write_text(SHOP)
+
+    started = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    written(folder, PATTERN, version="0")
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert started.stdout.split()[-1] == "shop"
+    assert refused.returncode
+    assert refused.stderr.startswith(f"error: {folder / 'mine.toml'}: version: ")
 
 
 def test_a_test_that_fails_says_how(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
