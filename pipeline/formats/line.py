@@ -16,6 +16,8 @@ T = TypeVar("T")
 #: From a line without its end, and the moment at which it was stored first, to values by column; raises
 #: RejectedLine. The moment serves times without a year.
 Read = Callable[[bytes, datetime], dict[str, Any]]
+#: Encoded values that a parser keeps, and the longest of them, in characters: some MiB.
+KEPT_VALUES, SHORT_CHARACTERS = 20_000, 100
 #: Reason of a line that continues another one which is not in its batch.
 CONTINUES_BEFORE = "continues a line before this batch"
 
@@ -120,16 +122,21 @@ class LineFormat:
 
 
 class LineParser(Generic[T]):
-    """Parses blocks of a LineFormat, line by line; all its columns make one group."""
+    """Parses blocks of a LineFormat, line by line; each of its columns is a group of its own."""
 
     def __init__(self, format_: LineFormat, encode: Encode[T]) -> None:
         self.format = format_
         self._encode = encode
+        self._places = {column: place for place, column in enumerate(format_.columns)}
+        self._nulls = [encode((column,), (None,)) for column in format_.columns]
+        self._kept: dict[tuple[str, Any], T] = {}
 
     def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:
         """Return the lines of a block, whatever bytes it holds."""
         at = at or datetime.now(UTC)
-        parsed: ParsedBlock[T] = ParsedBlock([], [[]], [])
+        starts: list[int] = []
+        rows: list[list[T]] = []
+        rejected: list[Rejected] = []
         head: dict[str, Any] | None = None
         position = 0
         lines = block.split(b"\n")
@@ -138,16 +145,16 @@ class LineParser(Generic[T]):
         for line in lines:
             try:
                 values = self._values(line, at, head)
-                encoded = self._encode(self.format.columns, tuple(map(values.get, self.format.columns)))
+                rows.append(self._encoded(values))
             except RejectedLine as error:
-                parsed.rejected.append(Rejected(position, line, error.reason, error.position))
+                rejected.append(Rejected(position, line, error.reason, error.position))
             else:
-                if values.get("continues") is None:
+                starts.append(position)
+                if self.format.continuation is not None and values.get("continues") is None:
                     head = _head(values, start + position)
-                parsed.starts.append(position)
-                parsed.groups[0].append(encoded)
             position += len(line) + 1
-        return parsed
+        groups = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in self._nulls]
+        return ParsedBlock(starts, groups, rejected)
 
     def _values(self, line: bytes, at: datetime, head: dict[str, Any] | None) -> dict[str, Any]:
         try:
@@ -158,6 +165,26 @@ class LineParser(Generic[T]):
         if head is None:
             raise RejectedLine(CONTINUES_BEFORE, 0)
         return head | {"message": decode(line.removesuffix(b"\r"))}
+
+    def _encoded(self, values: dict[str, Any]) -> list[T]:
+        row = self._nulls.copy()
+        for column, value in values.items():
+            if value is None:
+                continue
+            # Short values come again and again; each type has columns of its own, so 1 and True never meet.
+            if isinstance(value, int) or (isinstance(value, str) and len(value) <= SHORT_CHARACTERS):
+                row[self._places[column]] = self._remembered(column, value)
+            else:
+                row[self._places[column]] = self._encode((column,), (value,))
+        return row
+
+    def _remembered(self, column: str, value: Any) -> T:
+        encoded = self._kept.get((column, value))
+        if encoded is None:
+            if len(self._kept) >= KEPT_VALUES:
+                self._kept.clear()
+            encoded = self._kept[column, value] = self._encode((column,), (value,))
+        return encoded
 
 
 def _head(values: dict[str, Any], line_start: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Named fields → columns: the names that programs usually give, and the record made of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,10 @@ from pipeline.formats.kinds import SPREAD, TIME_COLUMNS, Convert, WithoutUnit, c
 MOST_LEVELS = 64
 #: How many names are remembered; a log has some dozens.
 KEPT_NAMES = 4096
+#: How many texts of a field are remembered, and the longest of them, in characters.
+KEPT_VALUES, SHORT_CHARACTERS = 1000, 100
+#: What no column takes.
+NESTED = (dict, list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,19 @@ class Use:
 
     columns: tuple[str, ...]
     convert: Convert
+    #: Short texts that were converted already, and what they are; None where the moment counts too.
+    known: dict[str, dict[str, Any]] | None = field(default_factory=dict, compare=False, repr=False)
+
+    def read(self, value: Any, at: datetime) -> dict[str, Any]:
+        """Return what a value fills; ValueError or TypeError: it is no such thing."""
+        if self.known is None or not isinstance(value, str) or len(value) > SHORT_CHARACTERS:
+            return self.convert(value, at)
+        found = self.known.get(value)
+        if found is None:
+            if len(self.known) >= KEPT_VALUES:
+                self.known.clear()
+            found = self.known[value] = self.convert(value, at)
+        return found
 
 
 def use(kind: str, column: str = "", *, unit: str = "", layout: str = "") -> Use:
@@ -31,7 +48,8 @@ def use(kind: str, column: str = "", *, unit: str = "", layout: str = "") -> Use
         ConfigurationError: there is no such kind or unit.
     """
     columns = SPREAD.get(kind, (column,)) if column else ()
-    return Use(columns, converter(kind, column, unit=unit, layout=layout))
+    convert = converter(kind, column, unit=unit, layout=layout)
+    return Use(columns, convert, None if layout else {})
 
 
 #: Usual names, without case, a leading `@`, and with `_` for `-` and `.`; the first is the column's own.
@@ -101,7 +119,7 @@ class _Record:
             self.extra[name] = value
             return
         try:
-            found = how.convert(value, self.at)
+            found = how.read(value, self.at)
         except WithoutUnit:
             self.extra[name] = value
             return
@@ -110,10 +128,19 @@ class _Record:
             return
         if not how.columns:
             self.extra[name] = _single(found, value)
-        elif any(self.values.get(key, each) not in {None, each} for key, each in found.items()):
+        elif not self._fill(found):
             self.extra[name] = value
-        else:
-            self.values.update({key: each for key, each in found.items() if each is not None})
+
+    def _fill(self, found: dict[str, Any]) -> bool:
+        """Fill columns, or return False where another field has filled one of them with something else."""
+        values = self.values
+        for column, value in found.items():
+            if value is not None and values.get(column, value) != value:
+                return False
+        for column, value in found.items():
+            if value is not None:
+                values[column] = value
+        return True
 
     def _fail(self, name: str, value: Any, how: Use) -> None:
         self.extra[name] = value
@@ -162,6 +189,6 @@ def record(
             made.add(name, fields[name], how)
     for name, value in fields.items():
         if name not in uses:
-            guessed = by_usual_names and not isinstance(value, dict | list)
+            guessed = by_usual_names and not isinstance(value, NESTED)
             made.add(name, value, usual(name) if guessed else None)
     return made.finished()
