@@ -36,10 +36,10 @@ LAST_SECOND = 59
 
 
 class Time(NamedTuple):
-    """A moment in UTC, the offset in minutes of the zone that was written, and what no one wrote."""
+    """A moment in UTC, the offset in minutes of its zone, and what no one wrote; without a zone it is UTC."""
 
     timestamp: datetime
-    utc_offset_minutes: int | None = None
+    utc_offset_minutes: int = 0
     inferred: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, Any]:
@@ -104,9 +104,9 @@ def _iso(match: re.Match[str]) -> Time:
         second or "0", fraction
     )
     if utc:
-        return Time(local, 0)
+        return Time(local)
     if sign is None:
-        return Time(local, None, ("zone",))
+        return Time(local, inferred=("zone",))
     offset = (int(hours) * 60 + int(minutes or 0)) * (-1 if sign == "-" else 1)
     if abs(offset) >= MAX_OFFSET_MINUTES:
         raise ValueError("an offset of a day or more")
@@ -149,7 +149,7 @@ def of_layout(value: Any, layout: str, at: datetime) -> Time:
 def _placed(found: datetime) -> Time:
     offset = found.utcoffset()
     if offset is None:
-        return Time(found.replace(tzinfo=UTC), None, ("zone",))
+        return Time(found.replace(tzinfo=UTC), inferred=("zone",))
     try:
         return Time(found.astimezone(UTC), int(offset.total_seconds() // 60))
     except OverflowError:
@@ -170,8 +170,8 @@ def bsd_time(text: str, at: datetime) -> Time:
     found = datetime(year, month, int(match[2]), int(match[4]), int(match[5]), tzinfo=UTC)
     found += _seconds(match[6], match[7])
     if match[3]:
-        return Time(found, None, ("zone",))
-    return Time(_latest(found, at), None, ("year", "zone"))
+        return Time(found, inferred=("zone",))
+    return Time(_latest(found, at), inferred=("year", "zone"))
 
 
 def _latest(found: datetime, at: datetime) -> datetime:

@@ -101,7 +101,13 @@ def test_a_test_that_fails_says_how(folder: Path, capsys: pytest.CaptureFixture[
     """Each difference is named, and the exit code is that of failure."""
     tests = f"""[[test]]
 line = '{LINE.decode()}'
-record = {{ timestamp = "2026-11-24T12:00:01Z", inferred = "zone", program = "a", level = "INFO", port = 1 }}
+[test.record]
+timestamp = "2026-11-24T12:00:01Z"
+utc_offset_minutes = 0
+inferred = "zone"
+program = "a"
+level = "INFO"
+port = 1
 [[test]]
 line = 'noise'
 rejected = 'another reason'
@@ -261,7 +267,12 @@ def test_a_continuation_joins_lines_to_their_record(folder: Path) -> None:
 [[test]]
 line = '''{LINE.decode()}
   at a.b'''
-record = {{ timestamp = 2026-11-24T12:00:00Z, inferred = "zone", message = "  at a.b", continues = 0 }}
+[test.record]
+timestamp = 2026-11-24T12:00:00Z
+utc_offset_minutes = 0
+inferred = "zone"
+message = "  at a.b"
+continues = 0
 [[test]]
 line = '  at a.b'
 rejected = 'continues a line before this batch'
