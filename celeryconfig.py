@@ -1,12 +1,14 @@
 """Celery's settings, each with its reason; names, queues and addresses come from pipeline/."""
 
 from pipeline.errors import ConfigurationError
+from pipeline.formats.userfile import register
 from pipeline.publish import broker_options
 from pipeline.settings import Settings
 from pipeline.topology import LIVE_QUEUES, MAINTENANCE
 
 try:
     _settings = Settings.from_environment()
+    register(_settings.formats_dir)
 except ConfigurationError as error:
     raise SystemExit(f"error: {error}") from None
 

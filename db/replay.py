@@ -154,7 +154,7 @@ class _Replacer:
         )
         now = datetime.now(UTC)
         known = Known(found.source_id, self._source.path, format_.name if format_ else of_source)
-        self._store.replace(connection, known, Won(found.id, part), now, careful=careful)
+        self._store.replace(connection, known, Won(found.id, part, found.stored_at), now, careful=careful)
         connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now))
         failpoint.reach("replay.committing")
         return part.line_count, before, rejected_starts(connection, found)

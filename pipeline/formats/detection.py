@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.formats import w3c
 from pipeline.formats.base import LONGEST_LINE_BYTES, Format
+from pipeline.formats.line import LogFormat
 from pipeline.formats.parse import BlockParser
 
 #: Lines of a block that are looked at.
@@ -23,12 +24,12 @@ class Recognised:
         margin: how much larger its share is than the next one's, 0 to 1.
     """
 
-    format: Format
+    format: LogFormat
     share: float
     margin: float
 
 
-def shares_of(block: bytes, formats: Iterable[Format]) -> dict[Format, float]:
+def shares_of(block: bytes, formats: Iterable[LogFormat]) -> dict[LogFormat, float]:
     """Return for each format the share, 0 to 1, of a sample of the lines that it is the first to read.
 
     A line counts for the first format that reads it whole, values included: put special ones before general
@@ -36,11 +37,12 @@ def shares_of(block: bytes, formats: Iterable[Format]) -> dict[Format, float]:
     Header lines do not count, but alone they are enough.
     """
     declared = w3c.declared(block)
-    candidates = dict.fromkeys(([declared] if declared else []) + list(formats))
-    lines = [line for line in block.split(b"\n") if line and not line.startswith(w3c.HEADER)]
+    candidates: dict[LogFormat, None] = dict.fromkeys(([declared] if declared else []) + list(formats))
+    # Indented lines are those of stack traces: they say nothing of the format.
+    lines = [line for line in block.split(b"\n") if line[:1].strip() and not line.startswith(w3c.HEADER)]
     rest = [line[: LONGEST_LINE_BYTES + 1] for line in lines[:: -(-len(lines) // SAMPLE_LINES) or 1]]
     whole = len(rest) or 1
-    shares = {}
+    shares: dict[LogFormat, float] = {}
     for format_ in candidates:
         before = len(rest)
         rest = _not_read(format_, rest)
@@ -50,14 +52,16 @@ def shares_of(block: bytes, formats: Iterable[Format]) -> dict[Format, float]:
     return shares
 
 
-def _not_read(format_: Format, lines: list[bytes]) -> list[bytes]:
+def _not_read(format_: LogFormat, lines: list[bytes]) -> list[bytes]:
     if not lines:
         return lines
+    if not isinstance(format_, Format):
+        return [line for line in lines if not format_.match(line)]
     parser = BlockParser(format_, lambda _columns, values: values)
     return [each.line for each in parser.parse(b"\n".join(lines) + b"\n").rejected]
 
 
-def recognised(shares: Mapping[Format, float]) -> Recognised | None:
+def recognised(shares: Mapping[LogFormat, float]) -> Recognised | None:
     """Return the format with the largest of these shares, None where none has ENOUGH."""
     best, *others = sorted(shares, key=lambda format_: -shares[format_])
     if shares[best] < ENOUGH:

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate, compress, count
 from operator import itemgetter, not_
 from typing import Generic, TypeVar, cast
@@ -93,16 +94,21 @@ class BlockParser(Generic[T]):
         places = {name: place for place, name in enumerate(format_.captures)}
         self._picks = [itemgetter(*(places[name] for name in group.sources)) for group in format_.groups]
 
-    def parse(self, block: bytes) -> ParsedBlock[T]:
+    def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:  # noqa: ARG002 - for formats of lines
         """Return the lines of a block, whatever bytes it holds."""
         with _collector_paused():
             return self._parse(block, 0)
 
-    def pieces(self, block: bytes) -> Iterator[ParsedBlock[T]]:
+    def pieces(
+        self,
+        block: bytes,
+        start: int = 0,  # noqa: ARG002 - as `parse`
+        at: datetime | None = None,  # noqa: ARG002 - as `parse`
+    ) -> Iterator[ParsedBlock[T]]:
         """Yield the lines of a block piece by piece, with their places in the block."""
-        for start, piece in cut(block):
+        for origin, piece in cut(block):
             with _collector_paused():
-                parsed = self._parse(piece, start)
+                parsed = self._parse(piece, origin)
             yield parsed
 
     def _parse(self, block: bytes, origin: int) -> ParsedBlock[T]:
