@@ -22,7 +22,7 @@ def unescaped(value: str | None) -> str | None:
     if value is None:
         return None
     read = ESCAPE.sub(lambda m: bytes.fromhex(m[1].decode()) if m[1] else m[2], value.encode())
-    return read.decode()
+    return read.decode("utf-8", "backslashreplace")
 
 
 def request_line(row: dict[str, Any]) -> str | None:
