@@ -6,12 +6,14 @@ from itertools import accumulate
 from typing import Generic, TypeVar
 
 from pipeline.formats import w3c
-from pipeline.formats.base import LONGEST_LINE_BYTES, Format
+from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode
 from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
 from pipeline.formats.partial import PartialParser
 
 T = TypeVar("T")
+#: A longer line is not tried by other formats, in bytes: each of a dozen would read all of it.
+LONGEST_FOREIGN_BYTES = 8 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class RestReader(Generic[T]):
     def _in_other(
         self, other: Format, format_: Format, lines: list[Rejected]
     ) -> tuple[list[Recovered[T]], list[Rejected]]:
-        tried = [each for each in lines if _may_be_foreign(format_, each.line)]
+        # A match alone is quick to fail; the parser would look for a reason that no one reads.
+        tried = [each for each in lines if _may_be_foreign(format_, each.line) and other.match(each.line)]
         if other not in self._parsers:
             self._parsers[other] = BlockParser(other, self._encode)
         parsed = self._parsers[other].parse(b"".join(each.line + b"\n" for each in tried))
@@ -94,4 +97,4 @@ class RestReader(Generic[T]):
 
 
 def _may_be_foreign(format_: Format, line: bytes) -> bool:
-    return 0 < len(line) <= LONGEST_LINE_BYTES and not format_.is_header(line)
+    return 0 < len(line) <= LONGEST_FOREIGN_BYTES and not format_.is_header(line)
