@@ -9,7 +9,7 @@ import click
 from pipeline.cli import from_config, options, output, stream
 from pipeline.cli.main import FAILED, OK
 from pipeline.errors import ConfigurationError
-from pipeline.formats import FORMATS, get_format, recognise, scores, trial, w3c
+from pipeline.formats import FORMATS, get_format, recognise, scores, trial
 from pipeline.formats.base import COLUMNS, Format
 from pipeline.formats.detection import recognised
 from pipeline.formats.fields import decode
@@ -23,16 +23,7 @@ SHOWN_BYTES = 8 * SHOWN_CHARACTERS
 MOST_SHOWN = 5
 #: East Asian widths of characters that take two cells of a terminal.
 WIDE = ("W", "F")
-
-
-class _FormatName(click.Choice[str]):
-    """The name of a format: a built-in one, or one that is made from its name."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return get_format(value).name if w3c.makes(value) else super().convert(value, param, ctx)
-
-
-_name = _FormatName(list(FORMATS))
+_name = options.FormatName(list(FORMATS))
 
 
 @click.group("formats")
@@ -62,10 +53,11 @@ def list_(as_json: bool) -> int:
 def show(name: str, as_json: bool) -> int:
     """Show format NAME: its pattern, the columns of each group, and an example line with its record."""
     format_ = get_format(name)
-    (record,) = trial.try_format(format_, [format_.example], 1).first
+    records = trial.try_format(format_, [format_.example], 1).first
+    values = records[0].values if records else {}
     heads = ("group", "column", "type", "example")
     rows = [
-        (group.name, column, str(COLUMNS[column]), record.values[column])
+        (group.name, column, str(COLUMNS[column]), values.get(column))
         for group in format_.groups
         for column in group.columns
     ]

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pipeline.errors import ConfigurationError
+from pipeline.formats import get_format, w3c
 from pipeline.settings import Settings
 
 _Function = Callable[..., Any]
@@ -24,6 +25,14 @@ def backfill(function: _Function) -> _Function:
     """Add `--newest-first`."""
     text = "With --once: begin with the file that was written last."
     return click.option("--newest-first", is_flag=True, help=text)(function)
+
+
+class FormatName(click.Choice[str]):
+    """The name of a format: one of those that are listed, or one that makes a format by itself."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, refused where no format has it."""
+        return get_format(value).name if w3c.makes(value) else super().convert(value, param, ctx)
 
 
 def settings() -> Settings:
