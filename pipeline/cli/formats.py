@@ -27,7 +27,6 @@ MOST_SHOWN = 5
 #: East Asian widths of characters that take two cells of a terminal.
 WIDE = ("W", "F")
 
-
 _name = options.format_name
 
 
@@ -60,10 +59,11 @@ def list_(as_json: bool) -> int:
 def show(name: str, as_json: bool) -> int:
     """Show format NAME: its pattern, the columns of each group, and an example line with its record."""
     format_ = get_format(name)
-    (record,) = trial.try_format(format_, [format_.example], 1).first
+    records = trial.try_format(format_, [format_.example], 1).first
+    values = records[0].values if records else {}
     heads = ("group", "column", "type", "example")
     rows = [
-        (group, column, str(COLUMNS[column]), record.values[column])
+        (group, column, str(COLUMNS[column]), values.get(column))
         for group, columns in _groups(format_)
         for column in columns
     ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
+from operator import not_
 
 from pipeline.formats import w3c
 from pipeline.formats.base import LONGEST_LINE_BYTES, Format
@@ -53,12 +55,15 @@ def shares_of(block: bytes, formats: Iterable[LogFormat]) -> dict[LogFormat, flo
 
 
 def _not_read(format_: LogFormat, lines: list[bytes]) -> list[bytes]:
-    if not lines:
+    fits = [bool(format_.match(line)) for line in lines]
+    if not any(fits):
         return lines
     if not isinstance(format_, Format):
-        return [line for line in lines if not format_.match(line)]
+        return list(compress(lines, map(not_, fits)))
+    # Values count too: a pattern that fits a day which does not exist is no sign of the format.
     parser = BlockParser(format_, lambda _columns, values: values)
-    return [each.line for each in parser.parse(b"\n".join(lines) + b"\n").rejected]
+    refused = parser.parse(b"".join(line + b"\n" for line in compress(lines, fits))).rejected
+    return [*compress(lines, map(not_, fits)), *(each.line for each in refused)]
 
 
 def recognised(shares: Mapping[LogFormat, float]) -> Recognised | None:

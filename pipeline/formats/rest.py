@@ -7,13 +7,15 @@ from itertools import accumulate
 from typing import Generic, TypeVar
 
 from pipeline.formats import w3c
-from pipeline.formats.base import LONGEST_LINE_BYTES, Format
+from pipeline.formats.base import Format
 from pipeline.formats.line import LogFormat, Parser, alone, parser_of
 from pipeline.formats.memo import Encode
 from pipeline.formats.parse import ParsedBlock, Rejected
 from pipeline.formats.partial import PartialParser
 
 T = TypeVar("T")
+#: A longer line is not tried by other formats, in bytes: each of a dozen would read all of it.
+LONGEST_FOREIGN_BYTES = 8 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class RestReader(Generic[T]):
     def _in_other(
         self, other: LogFormat, format_: LogFormat, lines: list[Rejected], at: datetime | None
     ) -> tuple[list[Recovered[T]], list[Rejected]]:
-        tried = [each for each in lines if _may_be_foreign(format_, each.line)]
+        # A match alone is quick to fail; the parser would look for a reason that no one reads.
+        tried = [each for each in lines if _may_be_foreign(format_, each.line) and other.match(each.line)]
         if other not in self._parsers:
             self._parsers[other] = parser_of(alone(other), self._encode)
         parsed = self._parsers[other].parse(b"".join(each.line + b"\n" for each in tried), at=at)
@@ -103,4 +106,4 @@ class RestReader(Generic[T]):
 
 
 def _may_be_foreign(format_: LogFormat, line: bytes) -> bool:
-    return 0 < len(line) <= LONGEST_LINE_BYTES and not format_.is_header(line)
+    return 0 < len(line) <= LONGEST_FOREIGN_BYTES and not format_.is_header(line)

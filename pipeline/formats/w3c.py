@@ -32,7 +32,7 @@ IIS_FIELDS = (  # noqa: SIM905 - easier to read than fifteen strings
 ).split()
 _QUOTED = r'"[^"\n]*"(?=[ \t\r\n]|\Z)'
 #: A field: a text in quotes where it is closed before a blank, or anything without a blank.
-ITEM = rf"(?:{_QUOTED}|(?!{_QUOTED})[^ \t\n]+)"
+ITEM = rf"(?:{_QUOTED}|(?!{_QUOTED})[^ \t\r\n]+)"
 _DATE, _TIME = r"\d{4}-\d\d?-\d\d?", r"\d\d:\d\d:\d\d(?:\.\d{1,9})?"
 
 

@@ -207,6 +207,33 @@ def test_a_format_can_be_named(log: Path, capsys: pytest.CaptureFixture[str]) ->
     assert answer(capsys, "try", str(log), "--format", "common")["lines"] == 0
 
 
+def test_a_format_can_be_made_from_its_name(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with W3C fields is a format to try and to show; one without a time is refused with code 2."""
+    name = "w3c:date,time,sc-status"
+    log.write_bytes(b"#Fields: date time sc-status\n2015-05-17 10:05:03 304\nnoise\n")
+
+    found = answer(capsys, "try", str(log), "--format", name, code=FAILED)
+    shown = answer(capsys, "show", name)
+
+    assert (found["format"], found["records"], found["headers"], found["rejected"]) == (name, 1, 1, 1)
+    assert found["first"][0]["record"]["status"] == 304
+    assert ["sc_status", "status", "smallint", None] in [list(each.values()) for each in shown["columns"]]
+    assert "date and time are needed" in answer(capsys, "show", "w3c:date", code=USAGE)["error"]
+
+
+def test_confidence_and_kinds_of_records_are_told(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mixed file shows how sure the format is, what was partial, and which lines another format read."""
+    log.write_bytes(b"\n".join([COMBINED_LINE] * 6 + [COMMON_LINE] * 2 + [COMBINED_LINE[:-1], b"#"]) + b"\n")
+
+    found = answer(capsys, "try", str(log), code=FAILED)
+    lines = printed(capsys, "try", str(log), code=FAILED).splitlines()
+
+    assert found["confidence"] == {"format": "combined", "share": 6 / 9, "margin": 4 / 9}
+    assert (found["partial"], found["others"], found["records"]) == ({"user_agent": 1}, {"common": 2}, 9)
+    assert lines[1].endswith("(combined 66.7 %, common 22.2 %; 44.4 % ahead)")
+    assert lines[3] == "records   9 (90.00 %), 1 partial without user_agent, 2 common"
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [(b"", "it is empty"), (b'{"a": 1}\n', "no format is recognised"), (b"\n\n", "no format")],

@@ -150,6 +150,8 @@ def test_carriage_return_before_the_newline_belongs_to_no_field() -> None:
 
     for line in (COMBINED_LINE, odd):
         assert record(COMBINED, line) == record(COMBINED, line + b"\r")
+    for format_ in PATTERNS:
+        assert record(format_, format_.example) == record(format_, format_.example + b"\r")
     assert parse(get_format("proxy"), PROXY_LINE + b"x\r\n").rejected[0].line == PROXY_LINE + b"x\r"
 
 
