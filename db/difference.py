@@ -12,8 +12,9 @@ from db.models import CleanRecord
 from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
 from db.summaries import prefer_summaries, summarise
+from pipeline.enrich.enrichment import NOTHING, Enrichment
+from pipeline.enrich.parsers import Parsers
 from pipeline.formats.base import COLUMNS, Format
-from pipeline.formats.parse import BlockParser
 
 #: Old and new values of a column that are kept for a person to read.
 EXAMPLES = 3
@@ -47,7 +48,9 @@ class Difference:
     changed: dict[str, Change] = field(default_factory=dict)
 
 
-def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
+def preview(
+    engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment = NOTHING
+) -> Difference:
     """Return what a replay of a source would do; memory holds one range at a time.
 
     Lines that only the database would refuse count as records.
@@ -57,7 +60,7 @@ def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
         ConfigurationError: a range was read by a format that is not known here.
     """
     summarise(engine)
-    comparison = _Comparison(source, choice)
+    comparison = _Comparison(source, choice, enrichment)
     for found in clean_ranges(engine, source.id, choice.since):
         with reading(engine) as connection:
             comparison.run(connection, found)
@@ -67,11 +70,11 @@ def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
 class _Comparison:
     """Old and new rows of one source's ranges."""
 
-    def __init__(self, source: SourceRow, choice: Choice) -> None:
+    def __init__(self, source: SourceRow, choice: Choice, enrichment: Enrichment) -> None:
         self.difference = Difference(Tally())
         self._source = source
         self._choice = choice
-        self._parsers: dict[str, BlockParser[_Values]] = {}
+        self._parsers: Parsers[_Values] = Parsers(enrichment, lambda _columns, values: values)
 
     def run(self, connection: Connection, found: CleanRange) -> None:
         tally = self.difference.tally
@@ -88,17 +91,13 @@ class _Comparison:
         if self._choice.leaves(found, format_):
             tally.skip()
             return
-        parsed = self._parser(format_).parse(block)
+        parser = self._parsers.of(format_)
+        parsed = parser.parse(block)
         after = {found.start + line.start for line in parsed.rejected}
         tally.replace(parsed.line_count, rejected_starts(connection, found), after)
         starts = map(found.start.__add__, parsed.starts)
-        new = dict(zip(starts, _rows(format_, parsed.groups, len(parsed.starts)), strict=True))
+        new = dict(zip(starts, _rows(parser.format, parsed.groups, len(parsed.starts)), strict=True))
         self._compare(_stored(connection, found), new)
-
-    def _parser(self, format_: Format) -> BlockParser[_Values]:
-        if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, lambda _columns, values: values)
-        return self._parsers[format_.name]
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
         for start, values in old:

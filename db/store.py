@@ -16,10 +16,11 @@ from db.load import Part, Shape, loader_of
 from db.sources import Catalogue, Known
 from pipeline import failpoint
 from pipeline.batch import Batch
+from pipeline.enrich.enrichment import NOTHING, Enrichment
+from pipeline.enrich.parsers import Parsers
 from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import detect, get_format
 from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -117,9 +118,9 @@ class CleanStore(_Store):
 
     stage = CLEAN
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, enrichment: Enrichment = NOTHING) -> None:
         super().__init__(engine)
-        self._parsers: dict[str, BlockParser[Any]] = {}
+        self._parsers: Parsers[Any] = Parsers(enrichment, self._loader.encode)
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -134,9 +135,10 @@ class CleanStore(_Store):
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
-        shape = Shape(self._catalogue.format_id(connection, format_), format_.columns)
+        parser = self._parsers.of(format_)
+        shape = Shape(self._catalogue.format_id(connection, format_), parser.format.columns)
         part = Part(known.id, won.batch.start, won.batch.block, now.date())
-        parsed = self._parser(format_).parse(part.block)
+        parsed = parser.parse(part.block)
         rejected = parsed.rejected
         if careful:
             rejected = rejected + load_carefully(self._loader, connection, part, shape, parsed)
@@ -157,11 +159,6 @@ class CleanStore(_Store):
             # Not remembered: the next block may show what this source is.
             return get_format(FALLBACK_FORMAT)
         return get_format(self._catalogue.recognise(connection, batch.source, known, found.name))
-
-    def _parser(self, format_: Format) -> BlockParser[Any]:
-        if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
-        return self._parsers[format_.name]
 
 
 def _named(name: str) -> Format:

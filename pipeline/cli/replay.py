@@ -15,6 +15,7 @@ from db.sources import SourceRow, list_sources
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import find_source, open_database
+from pipeline.enrich.enrichment import Enrichment
 from pipeline.errors import ConfigurationError
 from pipeline.formats import FORMATS
 
@@ -52,10 +53,12 @@ def clean(  # noqa: PLR0917 - one for each option
     if named and not sources:
         raise ConfigurationError("--format changes how a source is read from now on: name it with --source")
     choice = Choice(_moment(since), named, redo)
-    with open_database(options.settings()) as engine:
+    settings = options.settings()
+    with open_database(settings) as engine:
         rows = [find_source(engine, text) for text in sources] if sources else list_sources(engine)
         run = preview if dry_run else _replayed
-        found = [(row, run(engine, row, choice)) for row in dict.fromkeys(rows)]
+        enrichment = settings.enrichment
+        found = [(row, run(engine, row, choice, enrichment)) for row in dict.fromkeys(rows)]
     if as_json:
         output.emit_json({"dry_run": dry_run, **_sums(found), "sources": [_answer(*each) for each in found]})
     else:
@@ -63,8 +66,8 @@ def clean(  # noqa: PLR0917 - one for each option
     return FAILED if _sums(found)["unavailable"] else OK
 
 
-def _replayed(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
-    return Difference(replay(engine, source, choice))
+def _replayed(engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment) -> Difference:
+    return Difference(replay(engine, source, choice, enrichment))
 
 
 def _moment(text: str | None) -> datetime | None:
