@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -52,7 +51,7 @@ def clean(  # noqa: PLR0917 - one for each option
     """
     if named and not sources:
         raise ConfigurationError("--format changes how a source is read from now on: name it with --source")
-    choice = Choice(_moment(since), named, redo)
+    choice = Choice(options.moment("--since", since), named, redo)
     settings = options.settings()
     with open_database(settings) as engine:
         rows = [find_source(engine, text) for text in sources] if sources else list_sources(engine)
@@ -68,16 +67,6 @@ def clean(  # noqa: PLR0917 - one for each option
 
 def _replayed(engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment) -> Difference:
     return Difference(replay(engine, source, choice, enrichment))
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"--since {text}: not a day YYYY-MM-DD or an ISO time") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _counts(found: Difference) -> dict[str, int]:

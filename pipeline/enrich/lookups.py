@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,13 @@ def _integer(bits: int, cell: str) -> int:
     return value
 
 
+def _double(cell: str) -> float:
+    value = float(cell)
+    if not isfinite(value):
+        raise ValueError(cell)
+    return value
+
+
 def _inet(cell: str) -> str:
     (found, _) = address(cell.encode())
     if found is None:
@@ -153,6 +161,6 @@ def _inet(cell: str) -> str:
 
 _CONVERTERS: dict[ColumnType, Callable[[str], Any]] = {
     ColumnType.BOOLEAN: lambda cell: _BOOLEANS[cell.lower()],
-    ColumnType.DOUBLE: float,
+    ColumnType.DOUBLE: _double,
     ColumnType.INET: _inet,
 }

@@ -130,8 +130,10 @@ def test_no_module_looks_through_a_closed_door(door: Door) -> None:
 
 
 def test_tables_know_values_only() -> None:
-    """Of the pipeline, `db` sees batch, errors, formats, enrichment and failpoints only."""
-    values = tuple(f"pipeline.{name}" for name in ("batch", "enrich", "errors", "failpoint", "formats"))
+    """Of the pipeline, `db` sees batch, errors, formats, enrichment, exports and failpoints only."""
+    values = tuple(
+        f"pipeline.{name}" for name in ("batch", "enrich", "errors", "export", "failpoint", "formats")
+    )
     seen = {
         f"{name} imports {target}"
         for name in modules()

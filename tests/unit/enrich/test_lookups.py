@@ -70,6 +70,7 @@ def test_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("ip", "ip,x\nhost,a\n", r"ip\.csv:2: 'host' does not fit ip \(inet\)"),
         ("ip", "ip,asn\n::1,9223372036854775808\n", r"ip\.csv:2: '9223372036854775808' does not fit asn"),
         ("ip", "ip,asn\n::1," + "9" * 5000 + "\n", r"ip\.csv:2: '9+' does not fit asn"),
+        ("ip", "ip,duration_seconds\n::1,nan\n", r"ip\.csv:2: 'nan' does not fit duration_seconds"),
         ("ip", "ip,is_bot\n::1,perhaps\n", r"ip\.csv:2: 'perhaps' does not fit is_bot \(boolean\)"),
         ("ip", 'ip,x\n::1,"a\nb\n', r"ip\.csv:\d: "),
         ("ip", "ip,x\n::1,a\0\n", r"ip\.csv:2: not UTF-8, or a NUL"),
