@@ -24,7 +24,7 @@ from pipeline.export.table import Chunk, Column, Table
 from pipeline.formats.base import COLUMNS, ColumnType
 
 #: Rows of clean records in one chunk.
-CHUNK_ROWS = 10_000
+CHUNK_ROWS = 5000
 #: Segments whose bounds are in memory at once.
 PAGE_SEGMENTS = 500
 
@@ -119,7 +119,7 @@ def _clean_chunks(
         prefer_summaries(connection)
     query = f"SELECT {names} FROM clean_logs WHERE {' AND '.join(where) or 'TRUE'}"  # noqa: S608 - our names
     rows = connection.execution_options(yield_per=chunk_rows).execute(text(query), given)
-    for part in rows.partitions():
+    for part in rows.partitions(chunk_rows):
         chunk: list[Sequence[Any]] = list(zip(*part, strict=True))
         yield chunk if postgresql else list(map(_of_sqlite, columns, chunk))
 

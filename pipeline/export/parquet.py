@@ -8,6 +8,8 @@ from pipeline.errors import ConfigurationError
 from pipeline.export.table import Chunk, Column
 from pipeline.formats.base import ColumnType
 
+#: Rows of one row group: readers like large ones, and a million is packed in some 20 of them.
+GROUP_ROWS = 50_000
 #: pyarrow's names of the types.
 _TYPES = {
     ColumnType.TEXT: "string",
@@ -22,7 +24,7 @@ _TYPES = {
 
 
 class ParquetWriter:
-    """Parquet, packed with zstd; each chunk is a row group."""
+    """Parquet, packed with zstd; chunks are gathered to row groups."""
 
     def __init__(self, columns: Sequence[Column], stream: IO[bytes]) -> None:
         """Prepare to write.
@@ -42,6 +44,8 @@ class ParquetWriter:
         self._sink = _Sink(stream)
         self._schema = pa.schema([(column.name, self._type(column.type)) for column in columns])
         self._writer: Any = None
+        self._batches: list[Any] = []
+        self._rows = 0
 
     def _type(self, kind: ColumnType) -> Any:
         if kind is ColumnType.TIMESTAMP:
@@ -53,14 +57,23 @@ class ParquetWriter:
         self._writer = self._pq.ParquetWriter(self._sink, self._schema, compression="zstd")
 
     def write(self, chunk: Chunk) -> None:
-        """Write rows as one row group."""
+        """Take rows, and write those that make a row group."""
         arrays = [
             self._pa.array(values, field.type) for values, field in zip(chunk, self._schema, strict=True)
         ]
-        self._writer.write_batch(self._pa.record_batch(arrays, schema=self._schema))
+        self._batches.append(self._pa.record_batch(arrays, schema=self._schema))
+        self._rows += len(chunk[0])
+        if self._rows >= GROUP_ROWS:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._writer.write_table(self._pa.Table.from_batches(self._batches, self._schema))
+        self._batches, self._rows = [], 0
 
     def end(self) -> None:
-        """Write the footer; without it there is no file."""
+        """Write the rest and the footer; without it there is no file."""
+        if self._rows:
+            self._write_group()
         self._writer.close()
 
 

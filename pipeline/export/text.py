@@ -28,17 +28,17 @@ class _Pieces(dict[Any, str]):
     """The text of each value of a column."""
 
     def __init__(self, encode: Encode, absent: str) -> None:
-        super().__init__()
+        # Most values of most columns are NULL: always here, never made.
+        super().__init__({None: absent})
         self._encode = encode
         self._absent = absent
 
     def __missing__(self, value: Any) -> str:
-        if value is None:
-            return self._absent
         piece = self._encode(value)
         if len(piece) <= KEPT_CHARACTERS:
             if len(self) >= KEPT_VALUES:
                 self.clear()
+                self[None] = self._absent
             self[value] = piece
         return piece
 

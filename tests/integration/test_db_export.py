@@ -202,6 +202,17 @@ def test_one_moment_is_seen(engine: Engine, table_of: Callable[..., AbstractCont
         assert {row["source_id"] for row in rows(table)} == {1, 2}
 
 
+def test_chunks_are_as_large_as_they_are_meant_to_be(engine: Engine) -> None:
+    """Rows come so many at a time: fewer would cost time, and in Parquet a row group each."""
+    store(engine, FIRST)
+
+    with clean_table(engine, Selection(), chunk_rows=50) as table:
+        sizes = [len(chunk[0]) for chunk in table.chunks]
+
+    assert set(sizes[:-1]) == {50}
+    assert 0 < sizes[-1] <= 50
+
+
 def test_nothing_stored(engine: Engine) -> None:
     """An empty database has the columns and no rows."""
     assert clean(engine) == lake(engine) == []

@@ -39,17 +39,31 @@ def table(chunks: int) -> Table:
 
 
 def test_values_read_back(tmp_path: Path) -> None:
-    """Every type has its own in Parquet, NULL stays NULL, and each chunk is a row group."""
+    """Every type has its own in Parquet, and NULL stays NULL."""
     path = tmp_path / "x.parquet"
     with path.open("wb") as file:
         assert write_table(table(3), ParquetWriter(COLUMNS, file)) == 6
         assert not file.closed
 
     found = pq.ParquetFile(path)
-    assert found.num_row_groups == 3
     assert found.read().to_pylist() == ROWS * 3
     assert found.schema_arrow.field("timestamp").type == pa.timestamp("us", tz="UTC")
     assert found.schema_arrow.field("smallint").type == pa.int16()
+
+
+def test_chunks_become_large_row_groups(tmp_path: Path) -> None:
+    """Small chunks are gathered, and a row group is written as soon as it is large enough."""
+    path = tmp_path / "x.parquet"
+    chunk = [[row[column.name] for row in ROWS] * 5000 for column in COLUMNS]
+    with path.open("wb") as file:
+        write_table(Table(COLUMNS, iter([chunk] * 11)), ParquetWriter(COLUMNS, file))
+
+    metadata = pq.ParquetFile(path).metadata
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [
+        50_000,
+        50_000,
+        10_000,
+    ]
 
 
 def test_pipe_is_enough() -> None:
