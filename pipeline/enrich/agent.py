@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 512
 #: Agents whose answer is kept, beside the memo of the field: at most 8 MiB.
 KEPT_AGENTS = 8192
-#: What robots, monitors and libraries call themselves where the rules of uap-core do not know them.
+#: What robots, monitors and libraries call themselves where the rules of uap-core do not know them. Cubot
+#: makes phones.
 _ROBOT = re.compile(
-    r"bot\b|crawl|spider|scan|grab|probe|monitor|health.?check|inspect|headless|https?://"
+    r"(?<!cu)bot\b|crawl|spider|scan|grab|probe|monitor|health.?check|inspect|headless|https?://"
     r"|^(?:curl|wget|python|aiohttp|go-http|apache-httpclient|java|ruby|perl|libwww|php|guzzle|node|axios|got"
     r"|postman|httpie|prometheus|check_http|expanse)",
     re.IGNORECASE,

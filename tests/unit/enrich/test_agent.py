@@ -27,6 +27,11 @@ PEOPLE = {
     ),
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Version/17.5 Mobile/15E148 Safari/604.1": ("Mobile Safari", "iOS", "iPhone"),
+    f"Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) {CHROME} Mobile Safari/537.36": (
+        "Chrome Mobile",
+        "Android",
+        "NOTE 20",
+    ),
     "okhttp/4.9.1": ("okhttp", None, None),
     "no agent that anybody knows": (None, None, None),
     "": (None, None, None),
