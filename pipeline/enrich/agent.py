@@ -16,7 +16,7 @@ KEPT_AGENTS = 8192
 #: What robots, monitors and libraries call themselves where the rules of uap-core do not know them. Cubot
 #: makes phones.
 _ROBOT = re.compile(
-    r"(?<!cu)bot\b|crawl|spider|scan|grab|probe|monitor|health.?check|inspect|headless|https?://"
+    r"(?<!cu)bot\b|crawl|spider|scan|grab|probe|monitor|health.?check|inspect|headless|https?://|\w@\w"
     r"|^(?:curl|wget|python|aiohttp|go-http|apache-httpclient|java|ruby|perl|libwww|php|guzzle|node|axios|got"
     r"|postman|httpie|prometheus|check_http|expanse)",
     re.IGNORECASE,

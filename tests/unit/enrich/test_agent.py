@@ -44,6 +44,7 @@ ROBOTS = {
     f"Mozilla/5.0 {CHROME} (compatible; GPTBot/1.0; +https://openai.com/gptbot)": "GPTBot",
     "ExampleBot/90.1 (+https://bot.example)": "ExampleBot",
     "Mozilla/5.0 zgrab/0.x": None,
+    "Mozilla/5.0 (compatible; Ezooms/1.0; help@moz.com)": None,
     "kube-probe/1.27": None,
     "ELB-HealthChecker/2.0": None,
     "Expanse, a company, searches across the global IPv4 space": None,
