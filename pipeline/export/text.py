@@ -5,8 +5,9 @@ row are joined without a step of bytecode for each value.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import IO, Any
 
 from pipeline.export.table import Chunk, Column
@@ -59,6 +60,10 @@ class _TextWriter:
         """Return how a column's values are written, and what stands for NULL."""
         raise NotImplementedError
 
+    def kept(self, rows: Iterable[tuple[str, ...]]) -> Iterable[Iterable[str]]:
+        """Return the pieces of each row that are written."""
+        return rows
+
     def begin(self) -> None:
         """Write the head, where there is one."""
         self._stream.write(self.head.encode())
@@ -68,7 +73,7 @@ class _TextWriter:
         columns = [
             map(pieces.__getitem__, values) for pieces, values in zip(self._pieces, chunk, strict=True)
         ]
-        rows = map(",".join, zip(*columns, strict=True))
+        rows = map(",".join, self.kept(zip(*columns, strict=True)))
         text = (self.behind + self.before).join(rows)
         self._stream.write(f"{self.before}{text}{self.behind}".encode() if len(chunk[0]) else b"")
 
@@ -95,7 +100,7 @@ class CsvWriter(_TextWriter):
 
 
 class JsonWriter(_TextWriter):
-    """JSON lines: an object a row with every column, in UTF-8."""
+    """JSON lines: an object a row in UTF-8, without what is NULL, as half of most records is."""
 
     before, behind = "{", "}\n"
 
@@ -103,7 +108,11 @@ class JsonWriter(_TextWriter):
         """Return how a column's values are written, its name in front."""
         encode = _JSON.get(column.type, _json)
         name = _json(column.name)
-        return lambda value: f"{name}:{encode(value)}", f"{name}:null"
+        return lambda value: f"{name}:{encode(value)}", ""
+
+    def kept(self, rows: Iterable[tuple[str, ...]]) -> Iterable[Iterable[str]]:
+        """Return the pieces of each row that are not empty."""
+        return map(partial(filter, None), rows)
 
 
 def guarded(text: str) -> str:
