@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.enrich.enricher import EXTRA, Enricher
+from pipeline.enrich.networks import NetworkTable, network_text
 from pipeline.errors import ConfigurationError
 from pipeline.formats.base import COLUMNS, ColumnType
 from pipeline.formats.fields import address
@@ -35,7 +36,8 @@ def lookup_files(folder: Path) -> list[Path]:
 def lookup_enricher(path: Path) -> Enricher:
     """Return the enricher of one file, from the column of its name to those of its head.
 
-    Names of the head that are no columns become entries of `extra`. An empty cell says nothing.
+    Names of the head that are no columns become entries of `extra`. An empty cell says nothing. The key of an
+    address may be a network.
 
     Raises:
         ConfigurationError: names file, line and what is wrong with it.
@@ -45,6 +47,8 @@ def lookup_enricher(path: Path) -> Enricher:
     columns = tuple(dict.fromkeys(name if name in COLUMNS else EXTRA for name in outputs))
     nothing = (None,) * len(columns)
     table = {key: _arranged(outputs, columns, values) for key, values in rows}
+    if COLUMNS[rows.column] is ColumnType.INET:
+        return Enricher(path.name, rows.column, columns, NetworkTable(table, nothing).find)
 
     def enrich(value: Any) -> Sequence[Any]:
         return table.get(value if isinstance(value, str) else _key(value), nothing)
@@ -82,10 +86,12 @@ class _Rows:
 
     def __iter__(self) -> Iterator[tuple[str, list[Any]]]:
         seen: set[str] = set()
+        kind = COLUMNS[self.column]
+        key_of = network_text if kind is ColumnType.INET else _converter(kind)
         while (row := self._next()) is not None:
             if len(row) != len(self.outputs) + 1:
                 raise self._error(f"{len(row)} cells, and the head has {len(self.outputs) + 1}")
-            key = self._checked(self.column, _converter(COLUMNS[self.column]), row[0])
+            key = self._checked(self.column, key_of, row[0])
             if key is None or _key(key) in seen:
                 raise self._error(f"the key {row[0]!r} is empty or was there before")
             seen.add(_key(key))

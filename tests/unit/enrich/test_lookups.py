@@ -1,10 +1,16 @@
 """Tables of the user's own: what they add, and that an error names file and line."""
 
+import ipaddress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.enrich.lookups import lookup_enricher, lookup_files
+from pipeline.enrich.networks import NetworkTable
+from pipeline.enrich.scope import meant
 from pipeline.errors import ConfigurationError
 
 
@@ -28,6 +34,40 @@ def test_columns_and_entries(tmp_path: Path) -> None:
     assert enricher.enrich("::1") == (None, None, None)
     assert enricher.enrich("2001:db8::1") == (None, None, {"team": "a"}), "the canonical form is the key"
     assert enricher.enrich("10.0.0.2") == (None, None, None)
+
+
+def test_networks(tmp_path: Path) -> None:
+    """Of the networks that hold an address the smallest has the say, whatever the order of the lines."""
+    text = "ip,team\n0.0.0.0/0,all\n10.0.4.7,one\n10.0.0.0/8,ten\n10.0.4.0/24,four\n2001:DB8::/32,six\n"
+    enrich = lookup_enricher(table(tmp_path, "ip", text)).enrich
+
+    expected = {
+        "10.0.4.7": "one",
+        "10.0.4.8": "four",
+        "10.255.255.255": "ten",
+        "11.0.0.0": "all",
+        "::ffff:10.0.4.7": "one",
+        "2001:db8:ffff::1": "six",
+    }
+    assert {ip: enrich(ip)[0]["team"] for ip in expected} == expected
+    assert enrich("2001:db9::1") == (None,)
+
+
+NETWORKS = st.lists(st.tuples(st.ip_addresses(), st.integers(0, 128)), max_size=8)
+
+
+@given(NETWORKS, st.ip_addresses())
+def test_smallest_network_is_found(chosen: list[tuple[Any, int]], address: Any) -> None:
+    """The answer is that of the longest of all networks that hold the address."""
+    networks = {
+        ipaddress.ip_network((ip, length % (ip.max_prefixlen + 1)), strict=False)
+        for ip, length in [*chosen, *((address, length) for _, length in chosen)]
+    }
+    found = NetworkTable({str(network): network for network in networks}, None).find(str(address))
+
+    meant_address = ipaddress.ip_address(meant(str(address)))
+    holding = [network for network in networks if meant_address in network]
+    assert found == max(holding, key=lambda network: network.prefixlen, default=None)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +107,8 @@ def test_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("ip", "ip,x\n1.1.1.1,a\n1.1.1.1,b\n", r"ip\.csv:3: the key '1\.1\.1\.1' is empty or was there"),
         ("ip", "ip,x\n::1,a\n0:0::1,b\n", r"ip\.csv:3: the key '0:0::1' is empty or was there"),
         ("ip", "ip,x\n,a\n", r"ip\.csv:2: the key '' is empty"),
+        ("ip", "ip,x\n10.0.4.7/24,a\n", r"ip\.csv:2: '10\.0\.4\.7/24' does not fit ip"),
+        ("ip", "ip,x\n10.0.0.0/33,a\n", r"ip\.csv:2: '10\.0\.0\.0/33' does not fit ip"),
         ("ip", "ip,x\nhost,a\n", r"ip\.csv:2: 'host' does not fit ip \(inet\)"),
         ("ip", "ip,asn\n::1,9223372036854775808\n", r"ip\.csv:2: '9223372036854775808' does not fit asn"),
         ("ip", "ip,asn\n::1," + "9" * 5000 + "\n", r"ip\.csv:2: '9+' does not fit asn"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.export.table import Column, Table, write_table
@@ -33,6 +33,8 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 }
 COLUMNS = tuple(Column(f"c{number}", kind) for number, kind in enumerate(ColumnType))
 ROW = st.tuples(*(st.none() | VALUES[column.type] for column in COLUMNS))
+#: Rows of every type take long to make.
+few = settings(max_examples=40)
 ROWS = st.lists(st.lists(ROW, min_size=1, max_size=4), max_size=3)
 
 
@@ -77,6 +79,7 @@ def parsed(column: Column, cell: str | None, *, as_written: bool = False) -> Any
     return None if cell is None else readers.get(column.type, int)(cell)
 
 
+@few
 @given(ROWS)
 def test_csv_reads_back(chunks: list[list[tuple[Any, ...]]]) -> None:
     """Every value comes back with its type, NULL and the empty text apart, once the guard is taken away."""
@@ -86,6 +89,7 @@ def test_csv_reads_back(chunks: list[list[tuple[Any, ...]]]) -> None:
     assert [tuple(map(parsed, COLUMNS, row)) for row in cells] == [row for rows in chunks for row in rows]
 
 
+@few
 @given(ROWS)
 def test_raw_csv_is_as_it_is(chunks: list[list[tuple[Any, ...]]]) -> None:
     """Without the guard a text is written as it is."""
@@ -95,6 +99,7 @@ def test_raw_csv_is_as_it_is(chunks: list[list[tuple[Any, ...]]]) -> None:
     assert rows == [row for rows in chunks for row in rows]
 
 
+@few
 @given(ROWS)
 def test_csv_is_what_others_read(chunks: list[list[tuple[Any, ...]]]) -> None:
     """The standard library's reader sees the same cells, NULL as empty."""
@@ -115,6 +120,7 @@ def test_guard(text: str) -> None:
     assert unguarded(guarded(text)) == text
 
 
+@few
 @given(ROWS)
 def test_json_lines_read_back(chunks: list[list[tuple[Any, ...]]]) -> None:
     """Each line is an object with the columns that are not NULL, and the values come back."""
