@@ -5,7 +5,7 @@ import socket
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,10 +13,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from pipeline.enrich.enrichment import Enrichment
+
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
 #: Variables with the prefix that are no settings: the fault suite's.
 OTHER_VARIABLES = {"SLUICE_FAILPOINT"}
+#: What is added to records where it is not turned off.
+ENRICHMENTS = ("address", "agent")
 #: SQLAlchemy dialects that have a loader.
 DATABASE_SCHEMES = ("postgresql", "sqlite")
 
@@ -105,6 +110,15 @@ class Settings(BaseSettings):
         ge=1,
         description="time between two replays of dead letters by beat",
     )
+    enrich: str = Field(
+        "address,agent", alias="SLUICE_ENRICH", description="what is added to records; none: nothing"
+    )
+    geoip: str = Field(
+        "", alias="SLUICE_GEOIP", description="databases in MaxMind's format; `:` separates several"
+    )
+    lookups: Path | None = Field(
+        None, alias="SLUICE_LOOKUPS", description="folder of COLUMN.csv: more columns by the value of one"
+    )
     log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
 
     @classmethod
@@ -153,6 +167,14 @@ class Settings(BaseSettings):
             raise ValueError("use DEBUG, INFO, WARNING or ERROR")
         return value.upper()
 
+    @field_validator("enrich", mode="after")
+    @classmethod
+    def _known_parts(cls, value: str) -> str:
+        parts = value.replace(" ", "").split(",")
+        if parts != ["none"] and not set(parts) <= set(ENRICHMENTS):
+            raise ValueError(f"use none, or some of {','.join(ENRICHMENTS)}")
+        return ",".join(parts)
+
     @field_validator("state_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -167,6 +189,15 @@ class Settings(BaseSettings):
     def broker_dir(self) -> Path:
         """Folder of the embedded broker."""
         return self.state_dir / "broker"
+
+    @property
+    def enrichment(self) -> "Enrichment":
+        """A new enrichment as it is set; files are read at its first use."""
+        # Imported here: the watcher parses nothing.
+        from pipeline.enrich.enrichment import Enrichment  # noqa: PLC0415
+
+        databases = [Path(path) for path in self.geoip.split(":") if path]
+        return Enrichment(self.enrich.split(","), databases, self.lookups)
 
     @cached_property
     def sqlalchemy_url(self) -> str:

@@ -84,6 +84,14 @@ def _format(settings: Settings) -> str:
     return settings.log_format
 
 
+def _enrichment(settings: Settings) -> str:
+    enrichment = settings.enrichment
+    columns = [
+        set(enrichment.format(format_).columns) - set(format_.columns) for format_ in formats.FORMATS.values()
+    ]
+    return ", ".join(sorted(set().union(*columns))) or "none"
+
+
 def _broker(settings: Settings) -> str:
     publish.check(settings)
     return "exchange, queues and bindings are there"
@@ -102,4 +110,10 @@ def _readable(path: str, settings: Settings) -> str:
     return f"{path}: {len(finder.sweep())} readable"
 
 
-_CHECKS = {"state folder": _writable, "format": _format, "broker": _broker, "database": _database}
+_CHECKS = {
+    "state folder": _writable,
+    "format": _format,
+    "enrichment": _enrichment,
+    "broker": _broker,
+    "database": _database,
+}

@@ -75,6 +75,8 @@ def _prepare(settings: Settings) -> None:
         log_dir(settings).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
+    # Said here and now: a pool would wait for the file without limit.
+    settings.enrichment.generation()
     schema.upgrade(settings.sqlalchemy_url)
     try:
         publish.check(settings)
