@@ -65,6 +65,8 @@ task_send_sent_event = False
 worker_enable_remote_control = not _settings.embedded_broker
 worker_hijack_root_logger = True
 worker_redirect_stdouts = False
+# Colours are control characters, which tasks/logs.py writes as escapes.
+worker_log_color = False
 
 # --- Beat ---------------------------------------------------------------------------------------------------
 timezone = "UTC"

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigurationError
+from pipeline.logs import Style
 
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
@@ -103,6 +104,14 @@ class Settings(BaseSettings):
         description="time between two replays of dead letters by beat",
     )
     log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
+    log_style: Style = Field(
+        Style.CONSOLE, alias="SLUICE_LOG_STYLE", description="console, or json: an object a line"
+    )
+    metrics_address: str = Field(
+        "",
+        alias="SLUICE_METRICS_ADDRESS",
+        description="[host:]port for /metrics and /healthz; a port alone is on loopback; empty: none",
+    )
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> Self:
@@ -150,6 +159,13 @@ class Settings(BaseSettings):
             raise ValueError("use DEBUG, INFO, WARNING or ERROR")
         return value.upper()
 
+    @field_validator("metrics_address", mode="after")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            address(value)
+        return value
+
     @field_validator("state_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -159,6 +175,11 @@ class Settings(BaseSettings):
     def embedded_broker(self) -> bool:
         """True when messages travel through files in the state folder and not through RabbitMQ."""
         return self.broker_url.get_secret_value().startswith("embedded:")
+
+    @property
+    def metrics_endpoint(self) -> tuple[str, int] | None:
+        """Host and port of /metrics and /healthz, or None."""
+        return address(self.metrics_address) if self.metrics_address else None
 
     @property
     def broker_dir(self) -> Path:
@@ -179,6 +200,18 @@ class Settings(BaseSettings):
     def embedded_database(self) -> bool:
         """True when the database is SQLite."""
         return self.sqlalchemy_url.startswith("sqlite")
+
+
+def address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, `[IPv6]:port` or `port`, which is on loopback.
+
+    Raises:
+        ValueError: there is no port between 1 and 65535.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError("give a port between 1 and 65535, or host:port")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _check_port(url: str) -> None:

@@ -133,8 +133,9 @@ class Loop:
         try:
             self._publisher.publish(batch)
         except BrokerUnavailable as error:
-            return self._back_off(now, error)
+            return self._back_off(now, batch, error)
         failpoint.reach("watcher.confirmed")
+        logger.debug("published %r", batch, extra={"batch_id": batch.id})
         self._pending, self._failed_count, self._retry_at = None, 0, 0.0
         generation.confirm(batch.block, batch.end)
         if tail.generation is generation:
@@ -143,9 +144,13 @@ class Loop:
         self._store.save(generation)
         return 0.0
 
-    def _back_off(self, now: float, error: BrokerUnavailable) -> float:
+    def _back_off(self, now: float, batch: Batch, error: BrokerUnavailable) -> float:
         if not self._failed_count:
-            logger.warning("blocked: %s; reading stops and goes on when the broker takes batches", error)
+            logger.warning(
+                "blocked: %s; reading stops and goes on when the broker takes batches",
+                error,
+                extra={"batch_id": batch.id},
+            )
         first, longest = RETRY_SECONDS
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - so that many watchers do not come back at once
         wait: float = min(longest, first * 2.0**self._failed_count) * jitter

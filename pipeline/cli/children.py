@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.cli.supervisor import Recipe
+from pipeline.logs import Style
 from pipeline.settings import Settings
 from pipeline.topology import Stage
 
@@ -28,14 +29,16 @@ def pool(stage: Stage, settings: Settings) -> Recipe:
     if settings.embedded_broker:
         quiet.append("--without-heartbeat")
     worker = ["worker", "-Q", stage.queue_name, "-n", f"{stage.value}@%h", "-c", str(concurrency)]
-    return _celery(stage.value, *worker, "-l", settings.log_level, *quiet)
+    return _celery(stage.value, settings, *worker, "-l", settings.log_level, *quiet)
 
 
 def beat(settings: Settings) -> Recipe:
     """Return the recipe of the scheduler."""
     # An empty pid file: the supervisor knows whether it runs, and a stale file must not stop a restart.
-    return _celery(BEAT, "beat", "-l", settings.log_level, "--pidfile=")
+    return _celery(BEAT, settings, "beat", "-l", settings.log_level, "--pidfile=")
 
 
-def _celery(name: str, *arguments: str) -> Recipe:
-    return Recipe(name, (sys.executable, "-m", "celery", "-A", "tasks", *arguments))
+def _celery(name: str, settings: Settings, *arguments: str) -> Recipe:
+    # Without the drawing at the start, which is no JSON line.
+    quiet = ["-q"] if settings.log_style == Style.JSON else []
+    return Recipe(name, (sys.executable, "-m", "celery", "-A", "tasks", *quiet, *arguments))

@@ -38,7 +38,7 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     """
     settings = options.settings()
     patterns = options.patterns(paths, settings)
-    output.log_to_stderr("WARNING")
+    output.log_to_stderr("WARNING", settings)
     interruption = Interruption(STOPPING)
     if once:
         Finder(patterns, follow_links=settings.follow_links).require()

@@ -21,7 +21,7 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     """
     settings = options.settings()
     patterns = options.patterns(paths, settings)
-    output.log_to_stderr(settings.log_level)
+    output.log_to_stderr(settings.log_level, settings)
     stop = Interruption("stopping after the batch in hand").asked
     with Publisher(settings) as publisher:
         Watcher(settings, patterns, publisher, newest_first=newest_first).run(stop, once=once)
