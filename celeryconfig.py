@@ -70,6 +70,9 @@ worker_log_color = False
 
 # --- Beat ---------------------------------------------------------------------------------------------------
 timezone = "UTC"
+beat_scheduler = "tasks.schedule:Schedule"
+# Seconds: beat gives a sign of life at least this often.
+beat_max_loop_interval = 30.0
 beat_schedule_filename = str(_settings.state_dir / "beat-schedule")
 beat_schedule = {
     "audit and repair": {

@@ -5,7 +5,7 @@ import random
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline import failpoint
@@ -161,14 +161,21 @@ class Loop:
 
 
 class Watcher:
-    """Follows the files of some patterns and publishes their lines."""
+    """Follows the files of some patterns and publishes their lines; calls `on_step` before each step."""
 
     def __init__(
-        self, settings: Settings, patterns: Sequence[str], publisher: Publisher, *, newest_first: bool = False
+        self,
+        settings: Settings,
+        patterns: Sequence[str],
+        publisher: Publisher,
+        *,
+        newest_first: bool = False,
+        on_step: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._publisher = publisher
         self._newest_first = newest_first
+        self._on_step = on_step
         self._finder = Finder(patterns, follow_links=settings.follow_links)
 
     def run(self, stop: threading.Event, *, once: bool = False) -> None:
@@ -195,6 +202,7 @@ class Watcher:
         try:
             while not stop.is_set():
                 wake.clear()
+                self._on_step()
                 wait = loop.step(time.monotonic(), sorted(hints.take()))
                 if once and loop.done:
                     return

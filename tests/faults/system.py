@@ -152,7 +152,7 @@ class System:
 
     def _recipe(self, name: str, role: Role) -> Recipe:
         if name == WATCHER:
-            plain = children.watcher([str(self.logs)], once=False)
+            plain = children.watcher([str(self.logs)], self.settings, once=False)
         elif name == BEAT:
             plain = children.beat(self.settings)
         else:
