@@ -131,4 +131,4 @@ class SurveyCollector(Collector):
             for name in names
         }
         looks: list[Any] = [row.checked_at.timestamp() for row in found.values()]
-        return values | {("sluice_topology_checked_timestamp_seconds", ""): min(looks, default=0.0)}
+        return values | {("sluice_topology_checked_timestamp_seconds", ""): max(looks, default=0.0)}
