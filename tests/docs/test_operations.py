@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
 
+from db.engine import make_engine
 from pipeline import measured
-from pipeline.cli.survey import FAMILIES
+from pipeline.cli.survey import FAMILIES, SurveyCollector
+from pipeline.settings import Settings
 from tasks import metrics
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +121,19 @@ def test_promtool_accepts(tool: Callable[[str], str], arguments: tuple[str, ...]
     )
 
     assert not done.returncode, done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_metrics(tool: Callable[[str], str]) -> None:
+    """Names, types and help of every metric are as Prometheus wants them."""
+    shown = CollectorRegistry()
+    shown.register(SurveyCollector(Settings.from_environment(), lambda: make_engine("sqlite://")))
+    words = b"".join(generate_latest(each) for each in (measured.REGISTRY, metrics.REGISTRY, shown))
+    done = subprocess.run(
+        [tool("promtool"), "check", "metrics"], input=words, capture_output=True, check=False
+    )
+
+    assert words.count(b"# TYPE sluice_") >= len(documented()) - len(FAMILIES)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
 def test_promtool_sees_a_wrong_rule(tool: Callable[[str], str], tmp_path: Path) -> None:
