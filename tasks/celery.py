@@ -9,7 +9,7 @@ from pipeline import topology
 from pipeline.exposure import expose
 from pipeline.publish import check
 from pipeline.settings import Settings
-from tasks import metrics, schedule
+from tasks import logs, metrics, schedule
 from tasks.consumer import SignsOfLife
 from tasks.routing import consumed_stage
 from tasks.topology import TopologyWatch
@@ -29,6 +29,7 @@ app.steps["consumer"].add(SignsOfLife)
 def prepare_worker(**_: Any) -> None:
     """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too."""
     stage = consumed_stage(app)
+    logs.begin(stage)
     metrics.begin(stage)
     expose(Settings.from_environment().metrics_endpoint, metrics.REGISTRY, metrics.PULSE)
     if stage is topology.Stage.LAKE:

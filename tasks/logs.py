@@ -10,20 +10,27 @@ from typing import Any
 
 from celery import current_task
 from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_init
+from celery.utils.log import get_multiprocessing_logger
 
 from pipeline import logs
-from pipeline.probe import STAGE_HEADER
-from pipeline.topology import BATCH_TASK
+from pipeline.topology import Stage
 from tasks import stores
 
-#: What the main process hands to the pool; empty between two deliveries.
+#: What every record of this process and its children says: the stage of a pool.
+_process: dict[str, str] = {}
+#: What the main process is about; None between two deliveries.
 _delivery: ContextVar[Mapping[str, str] | None] = ContextVar("delivery", default=None)
+
+
+def begin(stage: Stage) -> None:
+    """Note the stage of this pool."""
+    _process["stage"] = stage.value
 
 
 @contextmanager
 def about(headers: Mapping[str, Any], task: str) -> Iterator[None]:
     """Name the batch of a delivery in every record until the block ends."""
-    token = _delivery.set(_fields(headers.get("root_id"), task, headers.get(STAGE_HEADER)))
+    token = _delivery.set(_fields(headers.get("root_id"), task))
     try:
         yield
     finally:
@@ -34,13 +41,12 @@ def context() -> Mapping[str, str]:
     """Return the batch, task and stage of the task that this process runs, or of the delivery in hand."""
     request = current_task.request if current_task else None
     if request is None or request.id is None:
-        return _delivery.get() or {}
-    return _fields(request.root_id, current_task.name, request.get(STAGE_HEADER))
+        return {**_process, **(_delivery.get() or {})}
+    return {**_process, **_fields(request.root_id, current_task.name)}
 
 
-def _fields(batch_id: Any, task: str, stage: Any) -> Mapping[str, str]:
-    found = {"batch_id": batch_id, "task": task or BATCH_TASK, "stage": stage}
-    return {name: str(value) for name, value in found.items() if value}
+def _fields(batch_id: object, task: str) -> Mapping[str, str]:
+    return {name: str(value) for name, value in (("batch_id", batch_id), ("task", task)) if value}
 
 
 @after_setup_logger.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -48,7 +54,8 @@ def _fields(batch_id: Any, task: str, stage: Any) -> Mapping[str, str]:
 def set_style(logger: logging.Logger, **_: Any) -> None:
     """Give the handlers that Celery made the formatter of the settings: one event, one line."""
     settings = stores.settings()
-    for handler in logger.handlers:
+    # billiard, which tells of a child's end, has a handler that Celery hands to nobody.
+    for handler in (*logger.handlers, *get_multiprocessing_logger().handlers):
         handler.setFormatter(
             logs.formatter(settings.log_style, settings.host, handler.formatter, context=context)
         )

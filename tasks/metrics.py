@@ -20,6 +20,7 @@ from pipeline.exposure import Pulse
 from pipeline.measured import SECONDS
 from pipeline.protocol import PUBLISHED_HEADER
 from pipeline.topology import Stage
+from tasks import logs
 
 #: What a pool exposes.
 REGISTRY = CollectorRegistry()
@@ -73,13 +74,15 @@ class StageRequest(Request):  # type: ignore[misc,unused-ignore]
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Count a delivery that was not stored, and let Celery handle it."""
         note_end(self.stage, outcome(exc_info.exception))
-        return super().on_failure(exc_info, *args, **kwargs)
+        with logs.about(self.request_dict, self.name):
+            return super().on_failure(exc_info, *args, **kwargs)
 
     def on_timeout(self, soft: Any, timeout: Any) -> Any:
         """Count a delivery whose child was killed for its time, and let Celery handle it."""
         if not soft:
             note_end(self.stage, "timed_out")
-        return super().on_timeout(soft, timeout)
+        with logs.about(self.request_dict, self.name):
+            return super().on_timeout(soft, timeout)
 
 
 def outcome(error: BaseException) -> str:

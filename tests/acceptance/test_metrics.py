@@ -1,5 +1,6 @@
 """Metrics and health of the real processes."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -93,6 +94,26 @@ def test_every_process_of_run_tells_of_itself(
         answer = live(place, port, role)
         assert answer.returncode == 1
         assert "does not answer" in answer.stderr
+
+
+def test_a_stopped_process_does_not_count_as_alive(
+    tmp_path: Path, running: Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+) -> None:
+    """A watcher that hangs as a whole is told within the seconds that a container's check has."""
+    port = free_port()
+    (tmp_path / "access.log").touch()
+    place = Installation(tmp_path, {"SLUICE_METRICS_ADDRESS": str(port)})
+    watcher = running(place.start("watch", tmp_path / "access.log"))
+    wait_until(lambda: live(place, port, "watcher").returncode == 0, "a watcher that is alive", 60)
+    watcher.send_signal(signal.SIGSTOP)
+    try:
+        answer = live(place, port, "watcher")
+    finally:
+        watcher.send_signal(signal.SIGCONT)
+
+    assert answer.returncode == 1
+    assert "timed out" in answer.stderr
+    assert live(place, port, "watcher").returncode == 0
 
 
 def test_a_check_without_an_address_says_what_to_set(tmp_path: Path) -> None:
