@@ -142,7 +142,8 @@ def test_a_forked_child_does_not_hold_the_port(registry: CollectorRegistry) -> N
         os._exit(0)
     exposure.close()
     try:
-        assert not answers(port)
+        wait_until(lambda: not answers(port), "the port to be free while the child lives")
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
     finally:
         os.close(go_on)
         os.waitpid(child, 0)
