@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from pipeline.batch import Batch
-from pipeline.checkpoint import read_status
+from pipeline.checkpoint import SourceStatus, read_status
 from pipeline.errors import BrokerUnavailable, PipelineError
 from pipeline.generation import State
 from pipeline.watcher import Publisher
@@ -20,6 +20,8 @@ from pipeline.watcher import Publisher
 REGISTRY = CollectorRegistry()
 #: Upper bounds of the histograms of time, in seconds: from a confirm on loopback to a batch given up.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+#: Most of the time that reading the checkpoint for a scrape takes: 10,000 sources take 0.7 s of a core.
+READ_SHARE = 0.01
 #: Upper bounds of the histograms of size.
 LINES = (1, 10, 100, 1000, 2500, 5000, 10_000, 50_000, 100_000)
 BYTES = tuple(1 << power for power in range(8, 25, 2))
@@ -63,10 +65,16 @@ class MeasuredPublisher:
 
 
 class CheckpointCollector(Collector):
-    """How far the sources of a state folder are, read from its checkpoint at each scrape."""
+    """How far the sources of a state folder are, read from its checkpoint when they are asked for.
 
-    def __init__(self, state_dir: Path) -> None:
+    With very many sources not at each scrape: reading takes `READ_SHARE` of the time at most.
+    """
+
+    def __init__(self, state_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._state_dir = state_dir
+        self._clock = clock
+        self._statuses: list[SourceStatus] = []
+        self._next_read = float("-inf")
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Return the families without their values."""
@@ -80,7 +88,7 @@ class CheckpointCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families; an unreadable checkpoint, which its alert tells, yields none."""
         with suppress(PipelineError):
-            statuses = read_status(self._state_dir)
+            statuses = self._read()
             states = Tally(status.state for status in statuses)
             sources, lag_bytes, lag_seconds, lost_bytes = self.describe()
             for state in State:
@@ -89,3 +97,10 @@ class CheckpointCollector(Collector):
             lag_seconds.add_metric([], max((status.lag_seconds for status in statuses), default=0.0))
             lost_bytes.add_metric([], sum(status.lost_bytes for status in statuses))
             yield from (sources, lag_bytes, lag_seconds, lost_bytes)
+
+    def _read(self) -> list[SourceStatus]:
+        if self._clock() >= self._next_read:
+            began = time.thread_time()
+            self._statuses = read_status(self._state_dir)
+            self._next_read = self._clock() + (time.thread_time() - began) / READ_SHARE
+        return self._statuses

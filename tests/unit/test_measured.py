@@ -54,15 +54,31 @@ def test_the_checkpoint_tells_states_and_lag(settings: Settings, tmp_path: Path)
     registry.register(CheckpointCollector(settings.state_dir))
 
     assert steps
-    states = [
-        sample
-        for family in registry.collect()
-        for sample in family.samples
-        if sample.name == "sluice_sources"
-    ]
-    assert sum(sample.value for sample in states) == 1
+    assert sum_of_sources(registry) == 1
     assert registry.get_sample_value("sluice_lag_bytes") == 0
     assert registry.get_sample_value("sluice_lost_bytes") == 0
+
+
+def test_many_scrapes_read_the_checkpoint_once(settings: Settings, tmp_path: Path) -> None:
+    """What a scrape found is shown until reading again costs little; then what is new is seen."""
+    now = [0.0]
+    log = tmp_path / "a.log"
+    log.write_bytes(b"one\n")
+    settings.state_dir.mkdir()
+    registry = CollectorRegistry()
+    registry.register(CheckpointCollector(settings.state_dir, lambda: now[0]))
+    assert sum_of_sources(registry) == 0
+    Watcher(settings, [str(log)], FakePublisher()).run(threading.Event(), once=True)
+
+    assert sum_of_sources(registry) == 0
+    now[0] += 1000
+    assert sum_of_sources(registry) == 1
+
+
+def sum_of_sources(registry: CollectorRegistry) -> float:
+    """Return how many sources are shown in all states."""
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == "sluice_sources")
 
 
 def test_a_checkpoint_that_cannot_be_read_shows_nothing(tmp_path: Path) -> None:
