@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigurationError
+from pipeline.logs import Style
 
 if TYPE_CHECKING:
     from pipeline.enrich.enrichment import Enrichment
@@ -120,6 +121,14 @@ class Settings(BaseSettings):
         None, alias="SLUICE_LOOKUPS", description="folder of COLUMN.csv: more columns by the value of one"
     )
     log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
+    log_style: Style = Field(
+        Style.CONSOLE, alias="SLUICE_LOG_STYLE", description="console, or json: an object a line"
+    )
+    metrics_address: str = Field(
+        "",
+        alias="SLUICE_METRICS_ADDRESS",
+        description="[host:]port for /metrics and /healthz; a port alone is on loopback; empty: none",
+    )
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> Self:
@@ -175,6 +184,13 @@ class Settings(BaseSettings):
             raise ValueError(f"use none, or some of {','.join(ENRICHMENTS)}")
         return ",".join(parts)
 
+    @field_validator("metrics_address", mode="after")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            address(value)
+        return value
+
     @field_validator("state_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -184,6 +200,11 @@ class Settings(BaseSettings):
     def embedded_broker(self) -> bool:
         """True when messages travel through files in the state folder and not through RabbitMQ."""
         return self.broker_url.get_secret_value().startswith("embedded:")
+
+    @property
+    def metrics_endpoint(self) -> tuple[str, int] | None:
+        """Host and port of /metrics and /healthz, or None."""
+        return address(self.metrics_address) if self.metrics_address else None
 
     @property
     def broker_dir(self) -> Path:
@@ -213,6 +234,18 @@ class Settings(BaseSettings):
     def embedded_database(self) -> bool:
         """True when the database is SQLite."""
         return self.sqlalchemy_url.startswith("sqlite")
+
+
+def address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, `[IPv6]:port` or `port`, which is on loopback.
+
+    Raises:
+        ValueError: there is no port between 1 and 65535.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError("give a port between 1 and 65535, or host:port")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _check_port(url: str) -> None:

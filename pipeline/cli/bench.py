@@ -53,7 +53,7 @@ def command(  # noqa: PLR0917 - one for each option
     throughput, latency, memory, growth, queries, enrich (what enrichment adds to parsing) and peers. Servers
     are started on free ports and ended afterwards; lines are generated.
     """
-    output.log_to_stderr("WARNING")
+    output.log_to_stderr("WARNING", options.settings())
     # An exception, so that every server and child that was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     known = benchmarks(lines, runs, backlog, growth_lines, embedded=embedded)
