@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline import encryption, secret_files
 from pipeline.errors import ConfigurationError
 
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
 #: Variables with the prefix that are no settings: the fault suite's.
 OTHER_VARIABLES = {"SLUICE_FAILPOINT"}
+#: Settings that may come from a file: field by variable, which with `_FILE` names the file.
+SECRETS = {
+    "BROKER_URL": "broker_url",
+    "DATABASE_URL": "database_url",
+    "SLUICE_SIGNING_KEY": "signing_key",
+    "SLUICE_PREVIOUS_SIGNING_KEY": "previous_signing_key",
+}
+#: Fewest bytes of a key that signs: as many as the digest has.
+KEY_BYTES = 32
 #: SQLAlchemy dialects that have a loader.
 DATABASE_SCHEMES = ("postgresql", "sqlite")
 
@@ -28,11 +38,34 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
+    # Before the URLs, whose check asks for it.
+    allow_plaintext: bool = Field(
+        False,
+        alias="SLUICE_ALLOW_PLAINTEXT",
+        description="1: connect to other machines without TLS, in a network that no one else is in",
+    )
     broker_url: SecretStr = Field(
         SecretStr("embedded://"), alias="BROKER_URL", description="amqp://… for RabbitMQ; empty: embedded"
     )
     database_url: SecretStr = Field(
         SecretStr(""), alias="DATABASE_URL", description="postgresql://…; empty: SQLite in the state folder"
+    )
+    tls_ca: Path | None = Field(
+        None, alias="SLUICE_TLS_CA", description="who signs the broker's certificate; empty: the system's"
+    )
+    tls_certificate: Path | None = Field(
+        None, alias="SLUICE_TLS_CERTIFICATE", description="shown to a broker that asks for one"
+    )
+    tls_key: Path | None = Field(None, alias="SLUICE_TLS_KEY", description="the certificate's private key")
+    signing_key: SecretStr = Field(
+        SecretStr(""),
+        alias="SLUICE_SIGNING_KEY",
+        description="signs batches; what carries no signature of it is a dead letter",
+    )
+    previous_signing_key: SecretStr = Field(
+        SecretStr(""),
+        alias="SLUICE_PREVIOUS_SIGNING_KEY",
+        description="accepted beside the other while keys are changed",
     )
     state_dir: Path = Field(
         Path("var"), alias="SLUICE_STATE_DIR", description="checkpoint, embedded broker and embedded database"
@@ -112,26 +145,34 @@ class Settings(BaseSettings):
             ConfigurationError: names the variable, what is wrong with it and the value's kind that fits.
         """
         _refuse_misspelt({str(field.alias) for field in cls.model_fields.values()})
+        read = {SECRETS[name]: value for name, value in secret_files.read_secrets(SECRETS).items()}
         try:
-            return cls(**overrides)
+            settings = cls(**{**read, **overrides})
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "environment"
             raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        files = {"SLUICE_TLS_CA": settings.tls_ca, "SLUICE_TLS_CERTIFICATE": settings.tls_certificate}
+        encryption.require_files([*files.items(), ("SLUICE_TLS_KEY", settings.tls_key)])
+        return settings
 
     @field_validator("broker_url", mode="after")
     @classmethod
-    def _supported_broker(cls, value: SecretStr) -> SecretStr:
+    def _supported_broker(cls, value: SecretStr, given: ValidationInfo) -> SecretStr:
         url = value.get_secret_value() or "embedded://"
         if url.partition("://")[0] not in BROKER_SCHEMES:
             raise ValueError(f"unsupported broker; use one of {', '.join(s + '://' for s in BROKER_SCHEMES)}")
         _check_port(url)
+        if encryption.is_plain_broker(url) and not given.data.get("allow_plaintext"):
+            raise ValueError(
+                f"amqp:// leaves this machine in plain text: use amqps://, or {encryption.PERMISSION}"
+            )
         # A host, because kombu warns of a URL without one.
         return SecretStr("embedded://localhost//" if url.startswith("embedded:") else url)
 
     @field_validator("database_url", mode="after")
     @classmethod
-    def _supported_database(cls, value: SecretStr) -> SecretStr:
+    def _supported_database(cls, value: SecretStr, given: ValidationInfo) -> SecretStr:
         url = value.get_secret_value()
         scheme = url.partition("://")[0].partition("+")[0]
         if scheme == "postgres":
@@ -141,6 +182,18 @@ class Settings(BaseSettings):
                 f"unsupported database; use one of {', '.join(s + '://' for s in DATABASE_SCHEMES)}"
             )
         _check_port(url)
+        if encryption.is_plain_database(url) and not given.data.get("allow_plaintext"):
+            raise ValueError(
+                "another machine's database needs ?sslmode=verify-full&sslrootcert=FILE, "
+                f"or {encryption.PERMISSION}"
+            )
+        return value
+
+    @field_validator("signing_key", "previous_signing_key", mode="after")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value().encode()) < KEY_BYTES:
+            raise ValueError(f"a key has at least {KEY_BYTES} bytes: `openssl rand -hex 32` makes one")
         return value
 
     @field_validator("log_level", mode="after")
@@ -159,6 +212,18 @@ class Settings(BaseSettings):
     def embedded_broker(self) -> bool:
         """True when messages travel through files in the state folder and not through RabbitMQ."""
         return self.broker_url.get_secret_value().startswith("embedded:")
+
+    @property
+    def broker_tls(self) -> dict[str, Any] | None:
+        """TLS options of the broker's connection for kombu and Celery; None without TLS."""
+        url = self.broker_url.get_secret_value()
+        return encryption.broker_tls(url, self.tls_ca, self.tls_certificate, self.tls_key)
+
+    @property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """The keys whose signatures are accepted, the one that signs first; empty: nothing is signed."""
+        keys = (self.signing_key, self.previous_signing_key)
+        return tuple(key.get_secret_value().encode() for key in keys if key.get_secret_value())
 
     @property
     def broker_dir(self) -> Path:
@@ -190,8 +255,9 @@ def _check_port(url: str) -> None:
 
 def _refuse_misspelt(known: set[str]) -> None:
     """Refuse a variable that looks like a setting and is none: its writer meant something."""
+    files = {name + secret_files.SUFFIX for name in SECRETS}
     for name in sorted(os.environ):
-        if name.startswith("SLUICE_") and name not in known | OTHER_VARIABLES:
+        if name.startswith("SLUICE_") and name not in known | OTHER_VARIABLES | files:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"{name}: there is no such setting{hint}")

@@ -6,8 +6,10 @@ from celery import Celery
 from celery.signals import beat_init, worker_init
 
 from pipeline import topology
+from pipeline.folders import make_private
 from pipeline.publish import check
 from pipeline.settings import Settings
+from tasks.control import allow_questions_only
 from tasks.routing import consumed_stage
 from tasks.topology import TopologyWatch
 
@@ -23,16 +25,20 @@ app.config_from_object("celeryconfig")
 
 @worker_init.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
 def prepare_worker(**_: Any) -> None:
-    """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too."""
+    """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too.
+
+    Its remote control answers questions and does nothing else.
+    """
+    allow_questions_only()
     stage = consumed_stage(app)
     if stage is topology.Stage.LAKE:
-        app.amqp.queues.select_add(topology.MAINTENANCE_QUEUE)
+        app.amqp.queues.select_add(topology.undeclared(topology.MAINTENANCE_QUEUE))
 
 
 @beat_init.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
 def prepare_beat(**_: Any) -> None:
     """Make the folder of the schedule, declare the queue that beat sends to, and watch over all of them."""
     settings = Settings.from_environment()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(settings.state_dir)
     check(settings)
     TopologyWatch(settings).start()

@@ -8,11 +8,18 @@ from typing import Any
 from amqp.exceptions import ConsumerCancelled
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from pipeline import topology
+from pipeline.errors import PipelineError
+
 log = logging.getLogger(__name__)
 
 #: Celery's delay queues for ETAs on quorum queues: 28 queues on the broker that nothing here uses, since a
 #: retry waits in its worker and then goes to the end of its own queue.
 UNUSED_STEPS = {"celery.worker.consumer.delayed_delivery:DelayedDelivery"}
+
+#: Pools need not know each other: to ask for neighbours costs a second at each start, to listen to them a
+#: queue each, and both would need more permissions on the broker.
+SOLITARY = {"without_gossip": True, "without_mingle": True}
 
 #: Seconds between a connection to a broker that was away and the first consume. A quorum queue of RabbitMQ
 #: 3.10 elects its leader within half a second of the first login; a consume that comes before makes it forget
@@ -32,12 +39,23 @@ class Consumer(CeleryConsumer):
             step for step in CeleryConsumer.Blueprint.default_steps if step not in UNUSED_STEPS
         ]
 
+    def __init__(self, *args: Any, worker_options: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(*args, worker_options={**(worker_options or {}), **SOLITARY}, **options)
+
     def connect(self) -> Any:
-        """Return a connection, one to a broker that was away after the time its queues need."""
+        """Return a connection on which the queues are declared.
+
+        One to a broker that was away comes after the time that its queues need.
+        """
         began = time.monotonic()
         connection = super().connect()
         if self.restart_count > 1 or time.monotonic() - began > AT_ONCE_SECONDS:
             time.sleep(ELECTION_SECONDS)
+        try:
+            topology.declare(connection)
+        except PipelineError as error:
+            # The consume that follows fails for the same reason, and is tried again until it works.
+            log.error("the queues are not as they should be: %s", error)  # noqa: TRY400 - the text says it all
         return connection
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:

@@ -13,6 +13,7 @@ from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import has_database
 from pipeline.errors import ConfigurationError, PipelineError
+from pipeline.folders import make_private
 from pipeline.settings import Settings
 from pipeline.watch import Finder
 
@@ -68,7 +69,7 @@ def _mode(settings: Settings) -> str:
 
 def _writable(settings: Settings) -> str:
     try:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        make_private(settings.state_dir)
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
     if not os.access(settings.state_dir, os.W_OK | os.X_OK):

@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": "Write a sample log.",
     "formats": "Show the log formats, or try one on a file; nothing is stored.",
     "check": "Test the configuration and every connection.",
+    "provision": "Write users, roles and permissions for RabbitMQ and PostgreSQL.",
     "migrate": "Bring the database schema up to date.",
     "bench": "Measure this machine: the pipeline beside the database's own loader.",
 }
