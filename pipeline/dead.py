@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import kombu
+from kombu.serialization import prepare_accept_content
 
 from pipeline import signing, topology
 from pipeline.batch import ENVELOPE_VERSION, Batch
@@ -157,9 +158,12 @@ def _messages(channel: Any, queue: str) -> Iterator[Any]:
     dead = kombu.Queue(topology.dead_name(queue), no_declare=True)(channel)
     waiting = channel.queue_declare(queue=dead.name, passive=True).message_count
     for _ in range(waiting):
-        message = dead.get(accept=["msgpack", "json"])
-        if message is None:
+        # Not `Queue.get`, which raises for a message that it cannot read and so hides those behind it.
+        found = channel.basic_get(dead.name, no_ack=False)
+        if found is None:
             return
+        message = channel.message_to_python(found)
+        message.accept = prepare_accept_content(["msgpack", "json"])
         yield message
 
 

@@ -11,8 +11,12 @@ from pipeline import embedded, protocol, signing, topology
 from pipeline.batch import Batch
 from pipeline.errors import BrokerUnavailable, ConfigurationError
 from pipeline.settings import Settings
+from pipeline.unpacking import refuse_compression
 
 log = logging.getLogger(__name__)
+
+# Here, because whoever connects has imported this module.
+refuse_compression()
 
 #: Seconds to wait for a confirm before the connection is given up; the batch is then published again.
 CONFIRM_SECONDS = 15.0

@@ -10,6 +10,7 @@ from pipeline.folders import make_private
 from pipeline.publish import check
 from pipeline.settings import Settings
 from tasks.control import allow_questions_only
+from tasks.foreign import forget_builtin_tasks
 from tasks.routing import consumed_stage
 from tasks.topology import TopologyWatch
 
@@ -27,9 +28,10 @@ app.config_from_object("celeryconfig")
 def prepare_worker(**_: Any) -> None:
     """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too.
 
-    Its remote control answers questions and does nothing else.
+    Its remote control answers questions and does nothing else; Celery's own tasks are not there.
     """
     allow_questions_only()
+    forget_builtin_tasks(app)
     stage = consumed_stage(app)
     if stage is topology.Stage.LAKE:
         app.amqp.queues.select_add(topology.undeclared(topology.MAINTENANCE_QUEUE))

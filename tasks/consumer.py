@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amqp.exceptions import ConsumerCancelled
@@ -10,6 +10,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 
 from pipeline import topology
 from pipeline.errors import PipelineError
+from tasks import foreign
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,25 @@ class Consumer(CeleryConsumer):
             )
         super().on_connection_error_after_connected(exc)
 
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[..., Any]:
+        """Return Celery's handler, which no message can end the worker with."""
+        return foreign.guarded(super().create_task_handler(*args, **options), self.connection_errors)
+
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject the message, so that the broker dead-letters it; Celery would acknowledge and so lose it."""
-        log.error(
-            "a message that cannot be decoded (%s, %d bytes) goes to the dead letters: %s",
-            ascii(message.content_type), len(message.body or b""), type(exc).__name__,
-        )  # fmt: skip
-        message.reject_log_error(log, self.connection_errors)
+        foreign.reject(message, self.connection_errors, f"cannot be decoded: {type(exc).__name__}")
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Reject what is no task; Celery would log its body."""
+        foreign.reject(message, self.connection_errors, "is no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Reject what names no task of ours; Celery would log its body and send its name to Flower."""
+        foreign.reject(message, self.connection_errors, f"names no task of ours: {ascii(str(exc))[:80]}")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Reject what is no proper task; Celery would log its body."""
+        foreign.reject(message, self.connection_errors, f"is no proper task: {type(exc).__name__}")
 
 
 def cancelled_queue(error: ConsumerCancelled, tags: Mapping[str, str]) -> str:
