@@ -3,6 +3,7 @@
     owner        runs `migrate`; owns every table; the one that runs these statements
     lake         the lake pool: adds lines, segments and conflicts; reads what audit and repair compare
     clean        the clean pool: adds records and rejected lines, and notes in its segments how they were read
+    beat         the watch over the queues: what it found last, and nothing else
     maintenance  a person's commands that take away: replay, conflicts, restore of a part
     reader       reports: the view of clean records, its formats and its sources; no line as it was written
 
@@ -22,8 +23,8 @@ from db.engine import make_engine, transaction
 from db.partitions import MONTHS_AHEAD, PARTITION_LOCK, PREPARE, TABLES
 
 #: The roles that processes and people log in with.
-LAKE, CLEAN, MAINTENANCE, READER = "lake", "clean", "maintenance", "reader"
-ROLES = (LAKE, CLEAN, MAINTENANCE, READER)
+LAKE, CLEAN, BEAT, MAINTENANCE, READER = "lake", "clean", "beat", "maintenance", "reader"
+ROLES = (LAKE, CLEAN, BEAT, MAINTENANCE, READER)
 #: Rounds of a password's hash: PostgreSQL's own number.
 ITERATIONS = 4096
 
@@ -48,6 +49,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "rejected_lines": "INSERT",
         "alembic_version": "SELECT",
     },
+    BEAT: {"watches": "SELECT, INSERT, UPDATE"},
     MAINTENANCE: {
         "sources": "SELECT, INSERT, UPDATE",
         "formats": "SELECT, INSERT",
@@ -152,7 +154,7 @@ def _role(database: str, role: str, prefix: str, password: str | None) -> Iterat
     yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {name}"
     for table, rights in GRANTS[role].items():
         yield f"GRANT {rights} ON {table} TO {name}"
-    if role != READER:
+    if role not in (BEAT, READER):
         yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}"
 
 

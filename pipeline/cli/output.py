@@ -25,7 +25,7 @@ def escape(text: str) -> str:
 
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of stdout; ASCII, so that any reader takes it."""
-    print(json.dumps(value, default=str), flush=True)
+    print(json.dumps(value, default=str).replace("\x7f", "\\u007f"), flush=True)
 
 
 def complain(message: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from db import partitions, roles
 from db.audit import audit
 from db.engine import make_engine, transaction
-from db.roles import CLEAN, LAKE, MAINTENANCE, READER, ROLES
+from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.errors import ConfigurationError
@@ -92,6 +92,7 @@ ALLOWED = {
         "change a line", "change a record", "move a segment", "note a format", "change a source",
         "delete lines", "delete records", "delete segments",
     },
+    BEAT: set(),
     READER: {"read clean", "read sources"},
 }  # fmt: skip
 
