@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline import encryption, secret_files
 from pipeline.errors import ConfigurationError
+from pipeline.formats import privacy
 
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
@@ -24,6 +25,7 @@ SECRETS = {
     "DATABASE_URL": "database_url",
     "SLUICE_SIGNING_KEY": "signing_key",
     "SLUICE_PREVIOUS_SIGNING_KEY": "previous_signing_key",
+    "SLUICE_PRIVACY_KEY": "privacy_key",
 }
 #: Fewest bytes of a key that signs: as many as the digest has.
 KEY_BYTES = 32
@@ -66,6 +68,12 @@ class Settings(BaseSettings):
         SecretStr(""),
         alias="SLUICE_PREVIOUS_SIGNING_KEY",
         description="accepted beside the other while keys are changed",
+    )
+    privacy_file: Path | None = Field(
+        None, alias="SLUICE_PRIVACY_FILE", description="rules for columns of clean; empty: all is kept"
+    )
+    privacy_key: SecretStr = Field(
+        SecretStr(""), alias="SLUICE_PRIVACY_KEY", description="makes the pseudonyms that the rules ask for"
     )
     state_dir: Path = Field(
         Path("var"), alias="SLUICE_STATE_DIR", description="checkpoint, embedded broker and embedded database"
@@ -154,6 +162,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
         files = {"SLUICE_TLS_CA": settings.tls_ca, "SLUICE_TLS_CERTIFICATE": settings.tls_certificate}
         encryption.require_files([*files.items(), ("SLUICE_TLS_KEY", settings.tls_key)])
+        _ = settings.privacy  # read now, so that what is wrong in it stops the start
         return settings
 
     @field_validator("broker_url", mode="after")
@@ -189,7 +198,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("signing_key", "previous_signing_key", mode="after")
+    @field_validator("signing_key", "previous_signing_key", "privacy_key", mode="after")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value().encode()) < KEY_BYTES:
@@ -224,6 +233,11 @@ class Settings(BaseSettings):
         """The keys whose signatures are accepted, the one that signs first; empty: nothing is signed."""
         keys = (self.signing_key, self.previous_signing_key)
         return tuple(key.get_secret_value().encode() for key in keys if key.get_secret_value())
+
+    @cached_property
+    def privacy(self) -> privacy.Policy:
+        """What clean keeps of each column."""
+        return privacy.read(self.privacy_file, self.privacy_key.get_secret_value().encode())
 
     @property
     def broker_dir(self) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pipeline.errors import ConfigurationError
+from pipeline.formats import privacy
 from pipeline.settings import Settings
 
 _Function = Callable[..., Any]
@@ -27,12 +28,14 @@ def backfill(function: _Function) -> _Function:
 
 
 def settings() -> Settings:
-    """Return the settings of the environment.
+    """Return the settings of the environment, and make its privacy policy that of this process.
 
     Raises:
         ConfigurationError: a variable does not fit.
     """
-    return Settings.from_environment()
+    settings = Settings.from_environment()
+    privacy.adopt(settings.privacy)
+    return settings
 
 
 def patterns(paths: Sequence[str], settings: Settings) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar, cast
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode, Memo
+from pipeline.formats.privacy import adopted
 
 T = TypeVar("T")
 #: One line's fields, and last the whole line where they did not fit.
@@ -77,7 +78,7 @@ class BlockParser(Generic[T]):
         self.format = format_
         self._quick = format_.block_pattern("quick")
         self._strict = format_.block_pattern("strict")
-        self._memos: list[Memo[T]] = [Memo(group, encode) for group in format_.groups]
+        self._memos: list[Memo[T]] = [Memo(group, encode) for group in adopted(format_).groups]
 
     def parse(self, block: bytes) -> ParsedBlock[T]:
         """Return the lines of a block, whatever bytes it holds."""

@@ -14,6 +14,7 @@ VALUES = {
     "DATABASE_URL": "postgresql://u:canary@127.0.0.1/logs",
     "SLUICE_SIGNING_KEY": "canary" * 6,
     "SLUICE_PREVIOUS_SIGNING_KEY": "canary" * 7,
+    "SLUICE_PRIVACY_KEY": "canary" * 8,
 }
 
 
