@@ -7,8 +7,8 @@
     pseudonym   a keyed hash, the same for the same value and key; of an address, one of fd00::/8
     redact      a text without tokens, cookies, passwords, card numbers and e-mail addresses (redaction.py)
 
-The policy of a process holds for every parser that is made in it, whoever makes it: a replay, a dry run and
-a trial store and show no more than a pool. It says nothing of the lake and of rejected lines, which are lines
+The policy of a process holds for every parser that is made in it, whoever makes it: a replay and its dry run
+store and show no more than a pool. It says nothing of the lake and of rejected lines, which are lines
 as they were written: roles keep those from readers (db/roles.py).
 """
 

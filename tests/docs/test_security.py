@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from db.roles import ROLES
+from pipeline.connections import SECRETS
 from pipeline.permissions import Role
-from pipeline.settings import SECRETS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text()

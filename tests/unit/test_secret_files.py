@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.connections import SECRETS
 from pipeline.errors import ConfigurationError
 from pipeline.secret_files import write_secret
-from pipeline.settings import SECRETS, Settings
+from pipeline.settings import Settings
 
 VALUES = {
     "BROKER_URL": "amqp://u:canary@127.0.0.1//",
