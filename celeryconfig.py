@@ -4,7 +4,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.formats.userfile import register
 from pipeline.publish import broker_options
 from pipeline.settings import Settings
-from pipeline.topology import LIVE_QUEUES, MAINTENANCE
+from pipeline.topology import LIVE_QUEUES, MAINTENANCE, undeclared
 
 try:
     _settings = Settings.from_environment()
@@ -14,6 +14,8 @@ except ConfigurationError as error:
 
 # --- Broker -------------------------------------------------------------------------------------------------
 broker_url = _settings.broker_url.get_secret_value()
+# Peer and host name verified; None without TLS.
+broker_use_ssl = _settings.broker_tls
 # Confirms, so that a retry that Celery publishes is in its queue before the old message is acknowledged.
 broker_transport_options = broker_options(_settings)
 broker_heartbeat = 30
@@ -24,7 +26,8 @@ broker_connection_max_retries = None
 broker_channel_error_retry = True
 
 # --- Queues -------------------------------------------------------------------------------------------------
-task_queues = LIVE_QUEUES
+# Declared by the worker's consumer, which also works for a user who may not declare (tasks/consumer.py).
+task_queues = tuple(undeclared(queue) for queue in LIVE_QUEUES)
 # What beat sends has its own queue; a misspelt name must not become a queue.
 task_default_queue = MAINTENANCE
 task_default_exchange = ""

@@ -3,9 +3,11 @@
 from tornado.options import options
 
 from pipeline.settings import Settings
-from tasks.dashboard import guarded_address, require_events
+from tasks.dashboard import close_metrics, guarded_address, require_events, take_password_file
 
 require_events(Settings.from_environment())
+take_password_file(options)
+close_metrics()
 address = guarded_address(options)
 # Flower shows; what changes the system is a command of its own.
 read_only = True

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import amqp
@@ -22,11 +23,19 @@ ELECTION = (
 class PrivateRabbit(PrivateNode):
     """A RabbitMQ node with its own data, cookie, ports and port mapper.
 
-    `beside` names a node whose port mapper and cookie are shared, so that the two can form a cluster.
+    `beside` names a node whose port mapper and cookie are shared, so that the two can form a cluster; `lines`
+    are added to its rabbitmq.conf.
     """
 
-    def __init__(self, folder: Path | None = None, *, beside: "PrivateRabbit | None" = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        beside: "PrivateRabbit | None" = None,
+        lines: Sequence[str] = (),
+    ) -> None:
         super().__init__(folder)
+        self._lines = lines
         self.node = f"sluice-{self.port}@localhost"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         self._first = beside or self
@@ -91,6 +100,7 @@ class PrivateRabbit(PrivateNode):
             "disk_free_limit.absolute = 50MB",
             # The log of the quorum queues is held in memory until its file is full: 512 MiB by default.
             "raft.wal_max_size_bytes = 33554432",
+            *self._lines,
         ]
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "enabled_plugins").write_text("[].\n")

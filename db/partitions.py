@@ -19,6 +19,8 @@ from db.engine import transaction
 TABLES = ("raw_logs", "clean_records", "rejected_lines")
 #: Months that have their partitions before they begin.
 MONTHS_AHEAD = 2
+#: The owner's function that does the same for a role that owns no table (db/roles.py).
+PREPARE = "sluice_prepare_partitions"
 #: Key of the advisory lock under which partitions are made; any number that no one else uses.
 PARTITION_LOCK = 0x51_0C_1C_E1
 
@@ -31,10 +33,14 @@ def prepare(engine: Engine, today: date | None = None) -> list[str]:
 
     Raises:
         DatabaseUnavailable: someone reads or writes for longer than a lock is waited for; try again later.
-        ConfigurationError: the role does not own the tables.
+        ConfigurationError: the role does not own the tables, and the owner's function is not there.
     """
     if engine.dialect.name != "postgresql":
         return []
+    with transaction(engine) as connection:
+        if not _is_owner(connection) and _exists_function(connection):
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            return list(connection.execute(text(f"SELECT {PREPARE}()")).scalars())
     made: list[str] = []
     for table in TABLES:
         # One table at a time, so that the locks of one are gone before the next one's are taken.
@@ -90,6 +96,16 @@ def _coming(today: date) -> Iterator[date]:
 def _misplaced(connection: Connection, table: str) -> list[date]:
     months = f"SELECT DISTINCT date_trunc('month', stored_on)::date FROM {default_name(table)}"  # noqa: S608 - our names
     return list(connection.execute(text(months)).scalars())
+
+
+def _is_owner(connection: Connection) -> bool:
+    owner = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)"
+    return bool(connection.execute(text(owner), {"name": TABLES[0]}).scalar())
+
+
+def _exists_function(connection: Connection) -> bool:
+    found = connection.execute(text("SELECT to_regprocedure(:name) IS NOT NULL"), {"name": f"{PREPARE}()"})
+    return bool(found.scalar())
 
 
 def _exists(connection: Connection, name: str) -> bool:

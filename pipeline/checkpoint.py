@@ -11,6 +11,7 @@ from typing import Self
 
 from pipeline import journal
 from pipeline.errors import CheckpointError, ConfigurationError, PipelineError
+from pipeline.folders import make_private
 from pipeline.generation import Generation
 
 logger = logging.getLogger(__name__)
@@ -233,7 +234,7 @@ class CheckpointStore:
 def _lock(path: Path) -> int:
     name = path.with_name("watcher.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {name} cannot be written: {error.strerror}") from error

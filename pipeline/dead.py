@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import kombu
+from kombu.serialization import prepare_accept_content
 
-from pipeline import topology
+from pipeline import signing, topology
 from pipeline.batch import ENVELOPE_VERSION, Batch
 from pipeline.faults import translated
 from pipeline.formats import FORMATS
@@ -51,7 +52,7 @@ class DeadLetter:
         reader: what the version that gave it up could read (`reader`), or "" where that is not known.
         replays: how often it was published again already.
         size_bytes: of its body.
-        batch: what it carries, or None where it is not a batch that this version can read.
+        batch: what it carries, or None where this version cannot read it or our key did not sign it.
     """
 
     queue: str
@@ -91,7 +92,7 @@ def scan(settings: Settings, queue: str) -> Iterator[DeadLetter]:
     with _channel(settings) as channel:
         # The channel's end gives back what was not acknowledged.
         for message in _messages(channel, queue):
-            yield _describe(queue, message)
+            yield _describe(settings, queue, message)
 
 
 def replay(settings: Settings, queue: str, choose: Choice) -> int:
@@ -135,7 +136,7 @@ def _take(settings: Settings, queue: str, choose: Choice, act: Callable[[Any, An
     count = 0
     with _channel(settings) as channel:
         for message in _messages(channel, queue):
-            if choose(_describe(queue, message)):
+            if choose(_describe(settings, queue, message)):
                 act(channel, message)
                 message.ack()
                 count += 1
@@ -156,13 +157,16 @@ def _messages(channel: Any, queue: str) -> Iterator[Any]:
     dead = kombu.Queue(topology.dead_name(queue), no_declare=True)(channel)
     waiting = channel.queue_declare(queue=dead.name, passive=True).message_count
     for _ in range(waiting):
-        message = dead.get(accept=["msgpack", "json"])
-        if message is None:
+        # Not `Queue.get`, which raises for a message that it cannot read and so hides those behind it.
+        found = channel.basic_get(dead.name, no_ack=False)
+        if found is None:
             return
+        message = channel.message_to_python(found)
+        message.accept = prepare_accept_content(["msgpack", "json"])
         yield message
 
 
-def _describe(queue: str, message: Any) -> DeadLetter:
+def _describe(settings: Settings, queue: str, message: Any) -> DeadLetter:
     headers = message.headers or {}
     failure = headers.get(FAILURE_HEADER)
     failure = failure if isinstance(failure, dict) else {}
@@ -174,7 +178,7 @@ def _describe(queue: str, message: Any) -> DeadLetter:
         reader=str(failure.get("reader", "")),
         replays=_replays(message),
         size_bytes=len(message.body or b""),
-        batch=_batch(message),
+        batch=_batch(settings, message),
     )
 
 
@@ -187,8 +191,8 @@ def _replays(message: Any) -> int:
     return count if isinstance(count, int) else 0
 
 
-def _batch(message: Any) -> Batch | None:
+def _batch(settings: Settings, message: Any) -> Batch | None:
     try:
-        return Batch.decode(message.decode()[0][0])
+        return Batch.decode(signing.verified(message.decode()[0][0], settings.signing_keys))
     except Exception:  # noqa: BLE001 - a body of any bytes and any content type; it is shown as no batch
         return None

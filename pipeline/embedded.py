@@ -22,6 +22,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, filesystem, virtual
 from kombu.utils.json import dumps, loads
 
+from pipeline.folders import make_private
 from pipeline.topology import DELIVERY_LIMIT, dead_name
 
 #: Seconds between two looks for messages whose holder died.
@@ -56,8 +57,8 @@ class Channel(filesystem.Channel):
         return self.root / "queues" / queue
 
     def _new_queue(self, queue: str, **_: Any) -> None:
-        self._folder(queue).mkdir(parents=True, exist_ok=True)
-        self.control_folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder(queue))
+        make_private(self.control_folder)
 
     def _has_queue(self, queue: str, **_: Any) -> bool:
         return self._folder(queue).is_dir()
@@ -179,7 +180,7 @@ def _waiting(folder: Path) -> list[str]:
 
 
 def _take(names: list[str], waiting: Path, mine: Path) -> Path | None:
-    mine.mkdir(parents=True, exist_ok=True)
+    make_private(mine)
     while names:
         name = names.pop()
         try:
@@ -201,7 +202,7 @@ def _holder(root: Path) -> Path:
     key = (os.getpid(), root)
     if key not in _holders:
         folder = root / "held" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        folder.mkdir(parents=True)
+        make_private(folder)
         # Open until the process ends: closing any descriptor of the file would free the lock.
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.lockf(lock, fcntl.LOCK_EX)

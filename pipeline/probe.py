@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import kombu
+from amqp.exceptions import AccessRefused
 
 from pipeline import protocol, topology
 from pipeline.faults import translated
@@ -91,6 +92,9 @@ def _declared(connection: Any, part: Any, *, gone: bool) -> str | None:
     try:
         with connection.channel() as channel:
             part(channel).declare()
+    except AccessRefused as error:
+        # A user without the right to declare sees only whether it is there.
+        return f"is gone, and this user may not declare it: {error}" if gone else None
     except connection.channel_errors as error:
         state = "is gone and cannot be declared" if gone else "is not as it should be"
         return f"{state}: {error}"

@@ -8,12 +8,16 @@ from typing import Any, Self
 
 from kombu import Connection, Producer
 
-from pipeline import embedded, protocol, topology
+from pipeline import embedded, protocol, signing, topology
 from pipeline.batch import Batch
 from pipeline.errors import BrokerUnavailable, ConfigurationError
 from pipeline.settings import Settings
+from pipeline.unpacking import refuse_compression
 
 log = logging.getLogger(__name__)
+
+# Here, because whoever connects has imported this module.
+refuse_compression()
 
 #: Seconds to wait for a confirm before the connection is given up; the batch is then published again.
 CONFIRM_SECONDS = 15.0
@@ -36,7 +40,13 @@ def connect(settings: Settings) -> Connection:
     """
     url = settings.broker_url.get_secret_value()
     options = broker_options(settings)
-    return Connection(url, connect_timeout=CONNECT_SECONDS, heartbeat=0, transport_options=options)
+    return Connection(
+        url,
+        connect_timeout=CONNECT_SECONDS,
+        heartbeat=0,
+        transport_options=options,
+        ssl=settings.broker_tls or False,
+    )
 
 
 class Publisher:
@@ -96,7 +106,7 @@ class Publisher:
         producer = self._ready()
         exchange = "" if stage else topology.LOGS.name
         producer.publish(
-            protocol.body(batch.encode()),
+            protocol.body(signing.signed(batch.encode(), self._settings.signing_keys)),
             exchange=exchange,
             routing_key=stage.queue_name if stage else topology.ROUTING_KEY,
             serializer="msgpack",

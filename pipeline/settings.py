@@ -6,40 +6,31 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import SettingsConfigDict
 
+from pipeline import encryption, secret_files
+from pipeline.connections import SECRETS, Connections
 from pipeline.errors import ConfigurationError
 from pipeline.logs import Style
 
 if TYPE_CHECKING:
     from pipeline.enrich.enrichment import Enrichment
 
-#: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
-BROKER_SCHEMES = ("amqp", "amqps", "embedded")
 #: Variables with the prefix that are no settings: the fault suite's.
 OTHER_VARIABLES = {"SLUICE_FAILPOINT"}
 #: What is added to records where it is not turned off.
 ENRICHMENTS = ("address", "agent")
-#: SQLAlchemy dialects that have a loader.
-DATABASE_SCHEMES = ("postgresql", "sqlite")
 
 
-class Settings(BaseSettings):
+class Settings(Connections):
     """Every setting, with its default; each is read from the environment variable of its alias."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
-    broker_url: SecretStr = Field(
-        SecretStr("embedded://"), alias="BROKER_URL", description="amqp://… for RabbitMQ; empty: embedded"
-    )
-    database_url: SecretStr = Field(
-        SecretStr(""), alias="DATABASE_URL", description="postgresql://…; empty: SQLite in the state folder"
-    )
     state_dir: Path = Field(
         Path("var"), alias="SLUICE_STATE_DIR", description="checkpoint, embedded broker and embedded database"
     )
@@ -138,36 +129,17 @@ class Settings(BaseSettings):
             ConfigurationError: names the variable, what is wrong with it and the value's kind that fits.
         """
         _refuse_misspelt({str(field.alias) for field in cls.model_fields.values()})
+        read = {SECRETS[name]: value for name, value in secret_files.read_secrets(SECRETS).items()}
         try:
-            return cls(**overrides)
+            settings = cls(**{**read, **overrides})
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "environment"
             raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
-
-    @field_validator("broker_url", mode="after")
-    @classmethod
-    def _supported_broker(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value() or "embedded://"
-        if url.partition("://")[0] not in BROKER_SCHEMES:
-            raise ValueError(f"unsupported broker; use one of {', '.join(s + '://' for s in BROKER_SCHEMES)}")
-        _check_port(url)
-        # A host, because kombu warns of a URL without one.
-        return SecretStr("embedded://localhost//" if url.startswith("embedded:") else url)
-
-    @field_validator("database_url", mode="after")
-    @classmethod
-    def _supported_database(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        scheme = url.partition("://")[0].partition("+")[0]
-        if scheme == "postgres":
-            raise ValueError("write postgresql:// instead of postgres://")
-        if url and scheme not in DATABASE_SCHEMES:
-            raise ValueError(
-                f"unsupported database; use one of {', '.join(s + '://' for s in DATABASE_SCHEMES)}"
-            )
-        _check_port(url)
-        return value
+        files = {"SLUICE_TLS_CA": settings.tls_ca, "SLUICE_TLS_CERTIFICATE": settings.tls_certificate}
+        encryption.require_files([*files.items(), ("SLUICE_TLS_KEY", settings.tls_key)])
+        _ = settings.privacy  # read now, so that what is wrong in it stops the start
+        return settings
 
     @field_validator("log_level", mode="after")
     @classmethod
@@ -248,17 +220,11 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def _check_port(url: str) -> None:
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise ValueError(f"the port is not one: {error}") from None
-
-
 def _refuse_misspelt(known: set[str]) -> None:
     """Refuse a variable that looks like a setting and is none: its writer meant something."""
+    files = {name + secret_files.SUFFIX for name in SECRETS}
     for name in sorted(os.environ):
-        if name.startswith("SLUICE_") and name not in known | OTHER_VARIABLES:
+        if name.startswith("SLUICE_") and name not in known | OTHER_VARIABLES | files:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"{name}: there is no such setting{hint}")

@@ -10,11 +10,14 @@
 Everything that needs a queue takes it from here; no other module spells a name.
 """
 
+from copy import copy
 from enum import StrEnum
 from typing import Any
 
+from amqp.exceptions import AccessRefused, NotFound
 from kombu import Connection, Exchange, Queue
 
+from pipeline.errors import ConfigurationError
 from pipeline.faults import translated
 
 #: The one routing key; both data queues are bound with it.
@@ -90,16 +93,43 @@ LIVE_QUEUES = (*DATA_QUEUES.values(), MAINTENANCE_QUEUE)
 DEAD_QUEUES = tuple(_own_queue(dead_name(queue.name), dead_arguments()) for queue in LIVE_QUEUES)
 
 
+def undeclared(queue: Queue) -> Queue:
+    """Return the queue as one that kombu and Celery use and never declare by themselves."""
+    twin = copy(queue)
+    twin.no_declare = True
+    return twin
+
+
 def declare(connection: Connection) -> None:
     """Declare the exchange, every queue and both bindings; a second call changes nothing.
 
-    The broker answers each step, so a return without an error means that both bindings are there.
+    The broker answers each step, so a return without an error means that both bindings are there. A user
+    who may not declare needs everything to be there already (`provision rabbitmq`); a binding cannot be seen
+    by such a one, and beat's probes tell of it.
 
     Raises:
-        ConfigurationError: a queue or the exchange exists with other properties, or permission is missing.
+        ConfigurationError: a queue or the exchange exists with other properties, or is not there and this
+            user may not declare it.
         BrokerUnavailable: the broker does not answer.
     """
-    with translated(connection), connection.channel() as channel:
-        LOGS(channel).declare()
-        for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
-            queue(channel).declare()
+    with translated(connection):
+        try:
+            with connection.channel() as channel:
+                LOGS(channel).declare()
+                for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
+                    queue(channel).declare()
+        except AccessRefused:
+            _require(connection)
+
+
+def _require(connection: Connection) -> None:
+    try:
+        with connection.channel() as channel:
+            channel.exchange_declare(LOGS.name, LOGS.type, passive=True)
+            for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
+                channel.queue_declare(queue.name, passive=True)
+    except NotFound as error:
+        raise ConfigurationError(
+            f"BROKER_URL: {error.reply_text}; this user may not make it: "
+            "import what `provision rabbitmq` writes, or use a user who may configure it"
+        ) from error

@@ -7,10 +7,13 @@ from celery.signals import beat_init, worker_init
 
 from pipeline import topology
 from pipeline.exposure import expose
+from pipeline.folders import make_private
 from pipeline.publish import check
 from pipeline.settings import Settings
 from tasks import logs, metrics, schedule
 from tasks.consumer import SignsOfLife
+from tasks.control import allow_questions_only
+from tasks.foreign import forget_builtin_tasks
 from tasks.routing import consumed_stage
 from tasks.topology import TopologyWatch
 
@@ -27,20 +30,25 @@ app.steps["consumer"].add(SignsOfLife)
 
 @worker_init.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
 def prepare_worker(**_: Any) -> None:
-    """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too."""
+    """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too.
+
+    Its remote control answers questions and does nothing else; Celery's own tasks are not there.
+    """
+    allow_questions_only()
+    forget_builtin_tasks(app)
     stage = consumed_stage(app)
     logs.begin(stage)
     metrics.begin(stage)
     expose(Settings.from_environment().metrics_endpoint, metrics.REGISTRY, metrics.PULSE)
     if stage is topology.Stage.LAKE:
-        app.amqp.queues.select_add(topology.MAINTENANCE_QUEUE)
+        app.amqp.queues.select_add(topology.undeclared(topology.MAINTENANCE_QUEUE))
 
 
 @beat_init.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
 def prepare_beat(**_: Any) -> None:
     """Make the folder of the schedule, declare the queue that beat sends to, and watch over all of them."""
     settings = Settings.from_environment()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(settings.state_dir)
     check(settings)
     expose(settings.metrics_endpoint, schedule.REGISTRY, schedule.PULSE)
     TopologyWatch(settings).start()

@@ -2,20 +2,26 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amqp.exceptions import ConsumerCancelled
 from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from tasks import metrics
+from pipeline import topology
+from pipeline.errors import PipelineError
+from tasks import foreign, metrics
 
 log = logging.getLogger(__name__)
 
 #: Celery's delay queues for ETAs on quorum queues: 28 queues on the broker that nothing here uses, since a
 #: retry waits in its worker and then goes to the end of its own queue.
 UNUSED_STEPS = {"celery.worker.consumer.delayed_delivery:DelayedDelivery"}
+
+#: Pools need not know each other: to ask for neighbours costs a second at each start, to listen to them a
+#: queue each, and both would need more permissions on the broker.
+SOLITARY = {"without_gossip": True, "without_mingle": True}
 
 #: Seconds between a connection to a broker that was away and the first consume. A quorum queue of RabbitMQ
 #: 3.10 elects its leader within half a second of the first login; a consume that comes before makes it forget
@@ -59,12 +65,23 @@ class Consumer(CeleryConsumer):
             step for step in CeleryConsumer.Blueprint.default_steps if step not in UNUSED_STEPS
         ]
 
+    def __init__(self, *args: Any, worker_options: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(*args, worker_options={**(worker_options or {}), **SOLITARY}, **options)
+
     def connect(self) -> Any:
-        """Return a connection, one to a broker that was away after the time its queues need."""
+        """Return a connection on which the queues are declared.
+
+        One to a broker that was away comes after the time that its queues need.
+        """
         began = time.monotonic()
         connection = super().connect()
         if self.restart_count > 1 or time.monotonic() - began > AT_ONCE_SECONDS:
             time.sleep(ELECTION_SECONDS)
+        try:
+            topology.declare(connection)
+        except PipelineError as error:
+            # The consume that follows fails for the same reason, and is tried again until it works.
+            log.error("the queues are not as they should be: %s", error)  # noqa: TRY400 - the text says it all
         return connection
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
@@ -77,14 +94,29 @@ class Consumer(CeleryConsumer):
             )
         super().on_connection_error_after_connected(exc)
 
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[..., Any]:
+        """Return Celery's handler, which no message can end the worker with."""
+        return foreign.guarded(super().create_task_handler(*args, **options), self.connection_errors)
+
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject the message, so that the broker dead-letters it; Celery would acknowledge and so lose it."""
-        log.error(
-            "a message that cannot be decoded (%s, %d bytes) goes to the dead letters: %s",
-            ascii(message.content_type), len(message.body or b""), type(exc).__name__,
-        )  # fmt: skip
+        self._refuse(message, f"cannot be decoded: {type(exc).__name__}")
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Reject what is no task; Celery would log its body."""
+        self._refuse(message, "is no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Reject what names no task of ours; Celery would log its body and send its name to Flower."""
+        self._refuse(message, f"names no task of ours: {ascii(str(exc))[:80]}")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Reject what is no proper task; Celery would log its body."""
+        self._refuse(message, f"is no proper task: {type(exc).__name__}")
+
+    def _refuse(self, message: Any, reason: str) -> None:
         metrics.note_end(metrics.PULSE.name, "undecodable")
-        message.reject_log_error(log, self.connection_errors)
+        foreign.reject(message, self.connection_errors, reason)
 
 
 def cancelled_queue(error: ConsumerCancelled, tags: Mapping[str, str]) -> str:

@@ -3,7 +3,15 @@
 from ipaddress import ip_address
 from typing import Any
 
+from flower.views.monitor import Metrics
+from tornado.web import authenticated
+
+from pipeline.errors import ConfigurationError
+from pipeline.secret_files import read_secrets
 from pipeline.settings import Settings
+
+#: Flower's variable for a pair of user and password; with `_FILE` it names a file.
+PASSWORD = "FLOWER_BASIC_AUTH"  # noqa: S105 - its name
 
 
 def require_events(settings: Settings) -> None:
@@ -16,6 +24,25 @@ def require_events(settings: Settings) -> None:
         raise SystemExit(
             "error: Flower shows what RabbitMQ tells it: set BROKER_URL (embedded: see `status`)"
         )
+
+
+def take_password_file(options: Any) -> None:
+    """Give Flower the pairs of the file that FLOWER_BASIC_AUTH_FILE names, as FLOWER_BASIC_AUTH would.
+
+    Raises:
+        SystemExit: the file cannot be used.
+    """
+    try:
+        found = read_secrets([PASSWORD])
+    except ConfigurationError as error:
+        raise SystemExit(f"error: {error}") from None
+    if found:
+        options.basic_auth = found[PASSWORD].split(",")
+
+
+def close_metrics() -> None:
+    """Ask for the password at /metrics too, which Flower leaves open; /healthcheck answers OK to everyone."""
+    Metrics.get = authenticated(Metrics.get)
 
 
 def guarded_address(options: Any) -> str:

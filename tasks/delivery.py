@@ -21,11 +21,12 @@ from typing import Any, NoReturn, TypeVar
 from celery import Task
 from celery.exceptions import Reject
 
-from pipeline import failpoint
+from pipeline import failpoint, signing
 from pipeline.batch import Batch
 from pipeline.dead import ATTEMPTS_HEADER, FAILURE_HEADER, reader
 from pipeline.errors import ConfigurationError, PermanentError, TransientError
 from pipeline.topology import Stage
+from tasks import stores
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ class StageTask(Task):  # type: ignore[misc,unused-ignore]
 
     def _store(self, envelope: Any, store: Callable[[Batch], object]) -> str:
         failpoint.reach(f"{self.name}.started")
-        stored = hold(lambda: store(Batch.decode(envelope)))
+        keys = stores.settings().signing_keys
+        stored = hold(lambda: store(Batch.decode(signing.verified(envelope, keys))))
         failpoint.reach(f"{self.name}.committed")
         return str(stored)
 

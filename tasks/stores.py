@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
+from pipeline.formats import privacy
 from pipeline.settings import Settings
 
 
@@ -30,4 +31,5 @@ def lake() -> LakeStore:
 @cache
 def clean() -> CleanStore:
     """Return the store of the clean stage."""
+    privacy.adopt(settings().privacy)
     return CleanStore(engine(), settings().enrichment)

@@ -10,6 +10,7 @@ from pipeline import formats, publish
 from pipeline.cli import options
 from pipeline.cli.sources import has_database
 from pipeline.errors import ConfigurationError, PipelineError
+from pipeline.folders import make_private
 from pipeline.settings import Settings
 from pipeline.watch import Finder
 
@@ -51,7 +52,7 @@ def _mode(settings: Settings) -> str:
 
 def _writable(settings: Settings) -> str:
     try:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        make_private(settings.state_dir)
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
     if not os.access(settings.state_dir, os.W_OK | os.X_OK):

@@ -28,6 +28,7 @@ COMMANDS = {
     "formats": "Show the log formats, or try one on a file; nothing is stored.",
     "check": "Test the configuration and every connection.",
     "metrics": "Serve what database and broker know to Prometheus.",
+    "provision": "Write users, roles and permissions for RabbitMQ and PostgreSQL.",
     "migrate": "Bring the database schema up to date.",
     "bench": "Measure this machine: the pipeline beside the database's own loader.",
 }

@@ -4,6 +4,7 @@ import click
 
 from db import schema
 from pipeline.cli import options, output
+from pipeline.folders import make_private
 
 
 @click.command("migrate")
@@ -11,7 +12,7 @@ from pipeline.cli import options, output
 def command(as_json: bool) -> None:
     """Bring the database schema up to date; safe to run twice, and by two at once."""
     settings = options.settings()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    make_private(settings.state_dir)
     schema.upgrade(settings.sqlalchemy_url)
     if as_json:
         output.emit_json({"schema": "up to date"})

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pipeline.errors import ConfigurationError
-from pipeline.formats import FORMATS, get_format, w3c
+from pipeline.formats import FORMATS, get_format, privacy, w3c
 from pipeline.formats.userfile import register
 from pipeline.settings import Settings
 
@@ -45,13 +45,14 @@ def moment(option: str, given: str | None) -> datetime | None:
 
 
 def settings() -> Settings:
-    """Return the settings of the environment, and take up the formats of their folder.
+    """Return the settings of the environment, and take up its formats and its policy of privacy.
 
     Raises:
-        ConfigurationError: a variable or a format file does not fit.
+        ConfigurationError: a variable, a format file or the policy does not fit.
     """
     found = Settings.from_environment()
     register(found.formats_dir)
+    privacy.adopt(found.privacy)
     return found
 
 

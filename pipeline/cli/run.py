@@ -17,6 +17,7 @@ from pipeline.cli.sources import open_database
 from pipeline.cli.summary import Clock, count, summarise
 from pipeline.cli.supervisor import Supervisor
 from pipeline.errors import BrokerUnavailable, ConfigurationError
+from pipeline.folders import make_private
 from pipeline.settings import Settings
 from pipeline.topology import Stage
 from pipeline.watch import Finder
@@ -72,7 +73,7 @@ def log_dir(settings: Settings) -> Path:
 
 def _prepare(settings: Settings) -> None:
     try:
-        log_dir(settings).mkdir(parents=True, exist_ok=True)
+        make_private(log_dir(settings))
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
     # Said here and now: a pool would wait for the file without limit.

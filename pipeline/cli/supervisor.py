@@ -15,6 +15,7 @@ from typing import Self
 
 from pipeline.cli import guardian, output
 from pipeline.cli.childlog import ChildLog
+from pipeline.folders import make_private
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Supervisor:
         self._guardian: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.log_dir.mkdir(parents=True, exist_ok=True)
+        make_private(self.log_dir)
         self._guardian = subprocess.Popen(
             [sys.executable, "-I", guardian.__file__],
             stdin=subprocess.PIPE,

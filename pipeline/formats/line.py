@@ -11,6 +11,7 @@ from pipeline.formats.base import LONGEST_LINE_BYTES, Format
 from pipeline.formats.fields import decode
 from pipeline.formats.memo import Encode
 from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
+from pipeline.formats.privacy import adopted_rules
 
 T = TypeVar("T")
 #: From a line without its end, and the moment at which it was stored first, to values by column; raises
@@ -144,6 +145,7 @@ class LineParser(Generic[T]):
         self._places = {column: place for place, column in enumerate(format_.columns)}
         self._nulls = [encode((column,), (None,)) for column in format_.columns]
         self._kept: dict[tuple[str, Any], T] = {}
+        self._rules = adopted_rules()
 
     def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:
         """Return the lines of a block, whatever bytes it holds."""
@@ -186,7 +188,8 @@ class LineParser(Generic[T]):
 
     def _encoded(self, values: dict[str, Any]) -> list[T]:
         row = self._nulls.copy()
-        for column, value in values.items():
+        for column, read in values.items():
+            value = read if read is None or column not in self._rules else self._rules[column](read)
             if value is None:
                 continue
             # Short values come again and again; each type has columns of its own, so 1 and True never meet.

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar, cast
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode, Memo
+from pipeline.formats.privacy import adopted
 
 T = TypeVar("T")
 #: Bytes of a block that are worked on at once, so that what is made of them stays in the processor's cache: a
@@ -90,7 +91,7 @@ class BlockParser(Generic[T]):
         self.format = format_
         self._quick = format_.block_pattern("quick")
         self._strict = format_.block_pattern("strict")
-        self._memos: list[Memo[T]] = [Memo(group, encode) for group in format_.groups]
+        self._memos: list[Memo[T]] = [Memo(group, encode) for group in adopted(format_).groups]
         places = {name: place for place, name in enumerate(format_.captures)}
         self._picks = [itemgetter(*(places[name] for name in group.sources)) for group in format_.groups]
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import LONGEST_LINE_BYTES, PIECE_END, Format, Group, expand
 from pipeline.formats.memo import Encode
+from pipeline.formats.privacy import adopted
 
 T = TypeVar("T")
 #: The column that names the failed groups, separated by commas.
@@ -19,7 +20,7 @@ class PartialParser(Generic[T]):
     """Reads lines that the format's parser rejects."""
 
     def __init__(self, format_: Format, encode: Encode[T]) -> None:
-        self.format = format_
+        self.format = adopted(format_)
         #: Columns of what `parse` returns, in order.
         self.columns = (*format_.columns, *FAILED_COLUMNS)
         self._encode = encode

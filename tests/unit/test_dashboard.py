@@ -1,11 +1,13 @@
 """Flower is closed to others unless it asks for a password."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.secret_files import write_secret
 from pipeline.settings import Settings
-from tasks.dashboard import guarded_address, require_events
+from tasks.dashboard import guarded_address, require_events, take_password_file
 
 
 def options(**given: object) -> SimpleNamespace:
@@ -52,3 +54,27 @@ def test_open_address_with_password_is_accepted(protection: dict[str, object]) -
 def test_socket_file_needs_no_password() -> None:
     """A socket file is guarded by its folder's permissions."""
     assert guarded_address(options(unix_socket="/run/flower.sock")) == "127.0.0.1"
+
+
+def test_the_password_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens the address as the variable does; a file that others may read ends Flower."""
+    write_secret(tmp_path / "flower", "me:secret,you:secret")
+    monkeypatch.setenv("FLOWER_BASIC_AUTH_FILE", str(tmp_path / "flower"))
+    given = options(address="0.0.0.0")
+
+    take_password_file(given)
+
+    assert given.basic_auth == ["me:secret", "you:secret"]
+    assert guarded_address(given) == "0.0.0.0"
+    (tmp_path / "flower").chmod(0o644)
+    with pytest.raises(SystemExit, match=r"FLOWER_BASIC_AUTH_FILE.*0644"):
+        take_password_file(given)
+
+
+def test_without_a_file_nothing_changes() -> None:
+    """What Flower read by itself stays."""
+    given = options(basic_auth=["me:secret"])
+
+    take_password_file(given)
+
+    assert given.basic_auth == ["me:secret"]

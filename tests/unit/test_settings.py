@@ -19,8 +19,8 @@ def test_nothing_configured_is_the_embedded_mode(tmp_path: Path, monkeypatch: py
 
 def test_two_variables_make_it_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker and the database follow their variables."""
-    monkeypatch.setenv("BROKER_URL", "amqp://u:p@broker//")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db/logs")
+    monkeypatch.setenv("BROKER_URL", "amqps://u:p@broker//")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db/logs?sslmode=verify-full")
     settings = Settings.from_environment()
 
     assert not settings.embedded_broker
@@ -71,8 +71,8 @@ def test_wrong_value_names_its_variable(variable: str, value: str, monkeypatch: 
 
 def test_secret_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the settings' text nor an error shows a password."""
-    monkeypatch.setenv("BROKER_URL", "amqp://user:canary@broker//")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://user:canary@db/logs")
+    monkeypatch.setenv("BROKER_URL", "amqps://user:canary@broker//")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:canary@db/logs?sslmode=verify-full")
     settings = Settings.from_environment()
     monkeypatch.setenv("BROKER_URL", "redis://user:canary@broker//")
     with pytest.raises(ConfigurationError) as refused:

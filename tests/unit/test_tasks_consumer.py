@@ -2,6 +2,7 @@
 
 import time
 
+import kombu
 import pytest
 from celery.worker.consumer import Consumer as CeleryConsumer
 
@@ -20,11 +21,11 @@ class Clock:
         """Note a pause."""
         self.slept.append(seconds)
 
-    def connect(self) -> str:
+    def connect(self) -> kombu.Connection:
         """Return a connection after its time; nothing has slept before it is there."""
         assert not self.slept
         self.now += self.connecting_seconds
-        return "connection"
+        return kombu.Connection("memory://")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,6 @@ def test_only_a_broker_that_was_away_is_waited_for(
     consumer = Consumer.__new__(Consumer)
     consumer.restart_count = start_count
 
-    assert consumer.connect() == "connection"
+    assert isinstance(consumer.connect(), kombu.Connection)
 
     assert clock.slept == pauses

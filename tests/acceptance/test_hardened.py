@@ -1,0 +1,173 @@
+"""The whole system with TLS, roles, secrets in files and signed batches: it works, and nothing leaks."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import kombu
+import psutil
+import pytest
+from kombu.pidbox import Mailbox
+
+from tests.certificates import Authority
+from tests.hardened import FLOWER_USER, ROOT, Installation, TlsPostgres, TlsRabbit, provision
+from tests.services import stop_child, wait_until
+
+CANARY = "canary-of-a-line"
+LINE = f'192.0.2.1 - ann [01/Mar/2023:00:00:09 +0000] "GET /{CANARY} HTTP/1.1" 200 12 "-" "{CANARY}"\n'
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The system with some lines stored by both stages, one of them rejected, and one dead letter."""
+    folder = tmp_path_factory.mktemp("hardened")
+    authority = Authority(folder / "authority", "ours")
+    server = authority.issue("server", "localhost")
+    with ExitStack() as stack:
+        rabbit = stack.enter_context(TlsRabbit(authority, server))
+        postgres = stack.enter_context(TlsPostgres(authority, server))
+        system = provision(rabbit, postgres, authority, folder)
+        try:
+            system.start_all()
+            (folder / "logs" / "a.log").write_text(LINE * 5 + f"{CANARY} is no request\n")
+            wait_until(lambda: system.count("raw_logs") == 6, "the lake", 90)
+            wait_until(lambda: system.count("clean_logs") == 5, "the records", 60)
+            yield system
+        finally:
+            for child in system.children.values():
+                child.terminate()
+            for child in system.children.values():
+                stop_child(child, signal.SIGTERM)
+
+
+@pytest.mark.timeout(300)
+def test_every_part_works_with_its_own_role(system: Installation) -> None:
+    """Lines are stored and audited, beat's watch sees its probe, the operator sees the status."""
+    status = system.run(("operator", "maintenance"), "status", "--json")
+    shown = json.loads(status.stdout.splitlines()[-1])
+
+    assert status.returncode == 0, status.stderr
+    assert [source["lag_bytes"] for source in shown["sources"]] == [0]
+    wait_until(lambda: system.count("watches WHERE seen_at IS NOT NULL") == 2, "the probe in both stages", 90)
+    assert system.count("watches WHERE problem IS NOT NULL") == 0
+    wait_until(lambda: "audit.repair" in system.logs and "succeeded" in system.logs, "an audit", 30)
+    for name, child in system.children.items():
+        assert child.poll() is None, name
+    assert "ACCESS_REFUSED" not in system.logs
+    assert "permission denied" not in system.logs
+
+
+@pytest.mark.timeout(300)
+def test_flower_shows_and_does_nothing(system: Installation) -> None:
+    """Without its password every page is closed; with it, what would change a pool is refused."""
+    wait_until(lambda: system.get("/api/workers?refresh=1")[0] == 200, "Flower", 60)
+    for path in ("/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/metrics"):
+        assert system.get(path, None)[0] == 401, path
+        assert system.get(path, "viewer:wrong")[0] == 401, path
+        assert system.get(path)[0] == 200, path
+    assert system.get("/healthcheck", None) == (200, "OK")
+    worker = next(iter(json.loads(system.get("/api/workers?refresh=1")[1])))
+    for path in (
+        f"/api/worker/shutdown/{worker}",
+        f"/api/worker/pool/restart/{worker}",
+        "/api/task/send-task/x",
+    ):
+        assert system.get(path, method="POST")[0] in (403, 405), path
+
+
+@pytest.mark.timeout(300)
+def test_remote_control_cannot_stop_a_pool(system: Installation) -> None:
+    """Not even the administrator's shutdown is obeyed; a question is answered."""
+    before = {name: child.pid for name, child in system.children.items()}
+    with system.admin() as connection:
+        box = Mailbox("celery", type="fanout", connection=connection, accept=["json", "msgpack"])
+        for command in ("shutdown", "pool_shrink", "cancel_consumer", "rate_limit", "revoke", "objgraph"):
+            box.abcast(command, {"queue": "queue-data-lake", "n": 1})
+        replies = wait_until(lambda: box.multi_call("ping", timeout=5), "the pools' answer", 30)
+
+    assert len(replies) == 2
+    assert before == {name: child.pid for name, child in system.children.items() if child.poll() is None}
+    assert "KeyError('shutdown')" in system.logs
+
+
+def events_of(system: Installation, line: str) -> str:
+    """Write a line, and return the events that its way makes."""
+    seen: list[str] = []
+    with system.admin() as connection, connection.channel() as channel:
+        everything = kombu.Queue("", kombu.Exchange("celeryev", "topic"), routing_key="#", exclusive=True)
+        bound = everything(channel)
+        bound.declare()
+        stored = system.count("clean_logs")
+        with (system.folder / "logs" / "a.log").open("a") as log:
+            log.write(line)
+        wait_until(lambda: system.count("clean_logs") == stored + 1, "one more record", 60)
+
+        def gather() -> bool:
+            while (message := bound.get(no_ack=True, accept=["json"])) is not None:
+                seen.append(json.dumps([message.headers, message.payload]))
+            return "task-succeeded" in "".join(seen)
+
+        wait_until(gather, "the events", 30)
+    return "".join(seen)
+
+
+@pytest.mark.timeout(300)
+def test_no_secret_is_anywhere(system: Installation) -> None:
+    """Lines, passwords, URLs and keys are in no log, page, answer, event, metric or list of processes."""
+    words = {CANARY, FLOWER_USER.split(":")[1], system.secret("signing-key")}
+    for path in (system.folder / "secrets").iterdir():
+        if "url" in path.name:
+            words |= {path.read_text().strip(), path.read_text().split(":")[2].split("@")[0]}
+    events = events_of(system, LINE)
+    worker = next(iter(json.loads(system.get("/api/workers?refresh=1")[1])))
+    tasks = json.loads(system.get("/api/tasks")[1])
+    pages = ["/", "/workers", "/tasks", "/broker", "/api/workers?refresh=1", "/api/tasks", "/metrics"]
+    pages += [f"/worker/{worker}", *(f"/task/{key}" for key in list(tasks)[:4]), "/api/queues/length"]
+    answers = {path: system.get(path) for path in pages}
+    places = {path: text for path, (_, text) in answers.items()}
+    places |= {"events": events, "logs": system.logs, "ps": processes(system)}
+    for command in (("status",), ("dead", "list"), ("dead", "show"), ("check",), ("audit",)):
+        done = system.run(("operator", "maintenance"), *command)
+        places[" ".join(command)] = done.stdout + done.stderr
+
+    assert tasks
+    assert {status for status, _ in answers.values()} == {200}
+    assert not [(word[:12], place) for place, text in places.items() for word in words if word in text]
+
+
+def processes(system: Installation) -> str:
+    """Return arguments and environment of every process of the system."""
+    found = []
+    for child in system.children.values():
+        for process in (psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)):
+            found += [*process.cmdline(), json.dumps(process.environ())]
+    return "\n".join(found)
+
+
+def test_what_is_kept_on_disk_is_for_its_owner(system: Installation) -> None:
+    """State folder 0700, checkpoint 0600, secrets 0600; nothing of the state is open to others."""
+    state = system.folder / "var"
+
+    assert state.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir() if path.is_file()}
+    assert {mode for name, mode in modes.items() if name.startswith("checkpoint")} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (system.folder / "secrets").iterdir()} == {0o600}
+
+
+def test_a_pool_with_a_wrong_authority_stores_nothing(system: Installation, tmp_path: Path) -> None:
+    """Celery's own connection verifies the broker too."""
+    other = Authority(tmp_path / "other", "other")
+    environment: dict[str, Any] = {**system.environment("lake", "lake"), "SLUICE_TLS_CA": str(other.ca)}
+    command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-Q", "queue-data-lake", "-n", "x@%h"]
+    with (tmp_path / "log").open("wb") as log:
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: "certificate verify failed" in (tmp_path / "log").read_text(), "the refusal", 60)
+        assert "ready" not in (tmp_path / "log").read_text()
+    finally:
+        stop_child(child, signal.SIGTERM, 5)

@@ -1,0 +1,193 @@
+"""Each PostgreSQL role does its work, and the server refuses everything else."""
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+import pytest
+from psycopg2.errors import InsufficientPrivilege
+from sqlalchemy import text
+
+from db import partitions, roles
+from db.audit import audit
+from db.engine import make_engine, transaction
+from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES
+from db.store import CleanStore, LakeStore
+from pipeline.batch import Batch, Source
+from pipeline.errors import ConfigurationError
+
+#: Roles belong to the whole server: these tests have their own.
+PREFIX = f"test{os.getpid()}"
+LINE = b'192.0.2.1 - ann [01/Mar/2023:00:00:09 +0000] "GET /a HTTP/1.1" 200 12 "-" "curl/8"\n'
+SOURCE = Source("ab" * 16, "web-1", "/var/log/access.log")
+BATCH = Batch(SOURCE, 0, LINE * 3 + b"no request\n")
+
+
+@pytest.fixture
+def provisioned(postgresql_url: str) -> Iterator[str]:
+    """URL of a migrated database, for its owner, with the roles made twice and some lines stored."""
+    for _ in range(2):
+        roles.apply(postgresql_url, PREFIX, {})
+    engine = make_engine(postgresql_url)
+    LakeStore(engine).store(BATCH)
+    CleanStore(engine).store(BATCH)
+    yield postgresql_url
+    with transaction(engine) as connection:
+        for role in ROLES:
+            connection.execute(text(f"DROP OWNED BY {PREFIX}_{role}"))
+            connection.execute(text(f"DROP ROLE {PREFIX}_{role}"))
+    engine.dispose()
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL for a role."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{roles.role_name(role, PREFIX)}@{place}"))
+
+
+#: Statements of somebody who has taken over a role.
+OPERATIONS = {
+    "read lake": "SELECT line FROM raw_logs",
+    "read clean": "SELECT * FROM clean_logs",
+    "read rejected": "SELECT line FROM rejected_lines",
+    "read conflicts": "SELECT block FROM conflicts",
+    "read ledger": "SELECT * FROM segments",
+    "read sources": "SELECT * FROM sources",
+    "change a line": "UPDATE raw_logs SET line = 'forged'",
+    "change a record": "UPDATE clean_records SET status = 500",
+    "move a segment": "UPDATE segments SET end_offset = end_offset + 1",
+    "note a format": "UPDATE segments SET rejected_count = 0",
+    "change a source": "UPDATE sources SET key = 'x'",
+    "delete lines": "DELETE FROM raw_logs",
+    "delete records": "DELETE FROM clean_records",
+    "delete segments": "DELETE FROM segments",
+    "empty the lake": "TRUNCATE raw_logs",
+    "empty the ledger": "TRUNCATE segments",
+    "drop the lake": "DROP TABLE raw_logs",
+    "drop the view": "DROP VIEW clean_logs",
+    "alter the lake": "ALTER TABLE raw_logs ADD COLUMN x int",
+    "disable triggers": "ALTER TABLE segments DISABLE TRIGGER ALL",
+    "make a table": "CREATE TABLE mine (x int)",
+    "make a temporary table": "CREATE TEMP TABLE mine (x int)",
+    "make a function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "make a schema": "CREATE SCHEMA mine",
+    "make a role": "CREATE ROLE mine",
+    "become the owner": "SET ROLE postgres",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "read a program": "COPY raw_logs (line) FROM PROGRAM 'echo x'",
+    "read a file": "SELECT pg_read_file('PG_VERSION')",
+    "write a file": "COPY (SELECT 1) TO '/tmp/x'",
+    "read passwords": "SELECT rolpassword FROM pg_authid",
+    "prepare months": f"SELECT {partitions.PREPARE}()",
+}
+#: What each role may; everything else is refused.
+ALLOWED = {
+    LAKE: {"read lake", "read conflicts", "read ledger", "read sources", "prepare months"},
+    CLEAN: {"read conflicts", "read ledger", "read sources", "note a format"},
+    MAINTENANCE: {
+        "read lake", "read clean", "read rejected", "read conflicts", "read ledger", "read sources",
+        "change a line", "change a record", "move a segment", "note a format", "change a source",
+        "delete lines", "delete records", "delete segments",
+    },
+    BEAT: set(),
+    READER: {"read clean", "read sources"},
+}  # fmt: skip
+
+
+def may(url: str, statement: str) -> bool:
+    """Tell whether the server lets this URL's role run a statement; nothing of it stays."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.cursor().execute(statement)
+    except InsufficientPrivilege:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_its_work_and_nothing_else(provisioned: str, role: str) -> None:
+    """Of thirty-two statements the server runs for each role exactly those of its row."""
+    url = as_role(provisioned, role)
+
+    assert ALLOWED[role] == {name for name, statement in OPERATIONS.items() if may(url, statement)}
+
+
+def test_the_pools_store_with_their_own_roles(provisioned: str) -> None:
+    """New lines, known ones, conflicts, a new source and a recognised format: each pool needs no more."""
+    lake, clean = (make_engine(as_role(provisioned, role)) for role in (LAKE, CLEAN))
+    later = Batch(SOURCE, BATCH.end, LINE * 2)
+    moved = Batch(Source("cd" * 16, "web-2", "/var/log/b.log"), 0, LINE)
+    renamed = Batch(Source("cd" * 16, "web-2", "/var/log/b.log.1"), moved.end, b"no request\n")
+    other = Batch(SOURCE, 0, LINE * 2 + b"X" * (BATCH.end - 2 * len(LINE) - 1) + b"\n")
+    for batch in (later, later, moved, renamed, other):
+        for store in (LakeStore(lake), CleanStore(clean)):
+            store.store(batch)
+
+    found = audit(lake, {SOURCE.key: later.end, moved.source.key: renamed.end})
+
+    assert found.missing_bytes == found.missing_lines == found.duplicate_lines == 0
+    assert found.conflicts == 2
+    for engine in (lake, clean):
+        engine.dispose()
+
+
+def test_the_lake_pool_prepares_months_that_it_does_not_own(provisioned: str) -> None:
+    """The owner's function makes the same partitions as the owner, moves what lies in the default one."""
+    owner, lake = make_engine(provisioned), make_engine(as_role(provisioned, LAKE))
+    month = date.today().replace(day=1)  # noqa: DTZ011 - the month that was just prepared by the migration
+    names = [partitions.partition_name(table, month) for table in partitions.TABLES]
+    with transaction(owner) as connection:
+        for table, name in zip(partitions.TABLES, names, strict=True):
+            connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name}"))
+            connection.execute(text(f"INSERT INTO {table} SELECT * FROM {name}"))
+            connection.execute(text(f"DROP TABLE {name}"))
+
+    assert partitions.prepare(lake) == names
+
+    with transaction(owner) as connection:
+        assert connection.execute(text("SELECT count(*) FROM raw_logs_default")).scalar() == 0
+        assert connection.execute(text(f"SELECT count(*) FROM {names[0]}")).scalar() == 4
+        owners = "SELECT count(DISTINCT relowner) FROM pg_class WHERE relname LIKE 'raw_logs%'"
+        assert connection.execute(text(owners)).scalar() == 1
+    assert partitions.prepare(lake) == partitions.prepare(owner) == []
+    for engine in (owner, lake):
+        engine.dispose()
+
+
+def test_a_role_without_the_function_is_told(provisioned: str) -> None:
+    """Who may neither make partitions nor call the function gets an error that names the permission."""
+    clean = make_engine(as_role(provisioned, CLEAN))
+
+    with pytest.raises(ConfigurationError, match="permission denied"):
+        partitions.prepare(clean)
+    clean.dispose()
+
+
+def test_statements_hold_no_password() -> None:
+    """The server gets SCRAM verifiers, salted anew each time."""
+    passwords = {role: f"canary-{role}" for role in ROLES}
+    first, second = (" ".join(roles.statements("logs", PREFIX, passwords)) for _ in range(2))
+
+    assert "canary" not in first
+    assert first.count("SCRAM-SHA-256$4096:") == len(ROLES)
+    assert first != second
+
+
+def test_scram_is_what_the_server_makes(postgresql_server: str) -> None:
+    """With the server's salt the verifier is the server's, to the last byte."""
+    import base64  # noqa: PLC0415
+
+    connection = psycopg2.connect(postgresql_server)
+    cursor = connection.cursor()
+    cursor.execute("SET password_encryption = 'scram-sha-256'")
+    cursor.execute(f"CREATE ROLE {PREFIX}_s PASSWORD 'pé'")
+    cursor.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (f"{PREFIX}_s",))
+    kept = cursor.fetchone()[0]
+    connection.close()  # and so rolled back
+
+    assert kept == roles.scram("pé", base64.b64decode(kept.split("$")[1].split(":")[1]))
