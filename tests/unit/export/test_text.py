@@ -120,6 +120,13 @@ def test_guard(text: str) -> None:
     assert unguarded(guarded(text)) == text
 
 
+@pytest.mark.parametrize("first", [*"=+-@\t\r\n'", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_first_character_that_is_guarded(first: str) -> None:
+    """What OWASP names, plain and full-width, gets one apostrophe; in the middle it gets none."""
+    assert guarded(f"{first}1") == f"'{first}1"
+    assert guarded(f"1{first}") == f"1{first}"
+
+
 @few
 @given(ROWS)
 def test_json_lines_read_back(chunks: list[list[tuple[Any, ...]]]) -> None:
