@@ -118,7 +118,8 @@ def test_celerys_own_tasks_are_forgotten() -> None:
 
     forget_builtin_tasks(app)
 
-    assert list(app.tasks) == ["ours"]
+    assert "ours" in app.tasks
+    assert not [name for name in app.tasks if name.startswith("celery.")]
 
 
 @pytest.mark.parametrize("name", ["gzip", "zlib", "bzip2", "lzma"])
