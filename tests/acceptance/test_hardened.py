@@ -4,8 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,11 @@ import psutil
 import pytest
 from kombu.pidbox import Mailbox
 
+from pipeline.topology import Stage
+from tasks.routing import stage_task_id
 from tests.certificates import Authority
 from tests.hardened import FLOWER_USER, ROOT, Installation, TlsPostgres, TlsRabbit, provision
+from tests.payloads import XSS
 from tests.services import stop_child, wait_until
 
 CANARY = "canary-of-a-line"
@@ -171,3 +177,51 @@ def test_a_pool_with_a_wrong_authority_stores_nothing(system: Installation, tmp_
         assert "ready" not in (tmp_path / "log").read_text()
     finally:
         stop_child(child, signal.SIGTERM, 5)
+
+
+#: Elements that no row of a task's page has, however far the task is.
+ACTIVE = {
+    "script", "img", "svg", "animate", "body", "iframe", "object", "embed", "math", "mi", "form", "input",
+    "select", "video", "source", "audio", "details", "marquee", "meta", "link", "style", "base", "template",
+    "textarea", "title",
+}  # fmt: skip
+
+
+class Active(HTMLParser):
+    """What a page has of elements that load or run something, and of attributes that do."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Count an element if it does something."""
+        self.found.update([tag] if tag in ACTIVE else [])
+        self.found.update(name for name, _ in attrs if name.startswith("on"))
+        self.found.update("javascript:" for _, value in attrs if (value or "").startswith("javascript:"))
+
+
+@pytest.mark.timeout(300)
+def test_flower_shows_foreign_words_as_text(system: Installation) -> None:
+    """Forty scripts in the words of messages that somebody sent add no element and no attribute to a page."""
+    wait_until(lambda: system.get("/api/workers?refresh=1")[0] == 200, "Flower", 60)
+    ids = {}
+    with system.admin() as connection:
+        producer = kombu.Producer(connection.channel())
+        for words in ("harmless", *XSS):
+            root = str(uuid.uuid4())
+            ids[words] = stage_task_id(root, Stage.LAKE)
+            task = {"task": "logs.batch", "id": root, "root_id": root, "lang": "py", "argsrepr": words}
+            task |= {"origin": words, "kwargsrepr": words}
+            producer.publish(
+                ((None,), {}, {}), routing_key="queue-data-lake", headers=task, serializer="msgpack"
+            )
+
+    wait_until(lambda: set(ids.values()) <= set(json.loads(system.get("/api/tasks")[1])), "the tasks", 90)
+
+    pages = {words: system.get(f"/task/{key}")[1] for words, key in ids.items()}
+    harmless = Active(pages.pop("harmless")).found
+    assert harmless["script"]
+    assert {words for words, page in pages.items() if Active(page).found != harmless} == set()
+    assert "alert(1)" in pages[XSS[0]]

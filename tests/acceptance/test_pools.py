@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from db.engine import make_engine, reading
-from pipeline import dead, topology
+from pipeline import dead, protocol, topology
 from pipeline.batch import Batch, Source
 from pipeline.depths import queue_depths
 from pipeline.publish import Publisher, connect
@@ -352,7 +352,7 @@ def test_repair_scheduled_by_beat_mends_a_gap(system: System) -> None:
             exchange="",
             routing_key=topology.MAINTENANCE,
             serializer="msgpack",
-            headers={"task": "audit.repair", "id": "r", "lang": "py", "retries": 0, "argsrepr": "()"},
+            headers=protocol.headers("audit.repair", make_batch().id),
             correlation_id="r",
         )
     system.start(LAKE)
@@ -372,7 +372,7 @@ def _trigger_until(system: System, done: Callable[[], bool]) -> None:
                     exchange="",
                     routing_key=topology.MAINTENANCE,
                     serializer="msgpack",
-                    headers={"task": "audit.repair", "id": "r", "lang": "py", "argsrepr": "()"},
+                    headers=protocol.headers("audit.repair", make_batch().id),
                     correlation_id="r",
                 )
         return done()

@@ -127,7 +127,7 @@ def test_what_waiting_cannot_mend_is_said_at_once(
     else:
         parts = parts._replace(path=change)
     url = SecretStr(urlunsplit(parts))
-    settings = Settings.from_environment(state_dir=tmp_path, broker_url=url)
+    settings = Settings.from_environment(state_dir=tmp_path, broker_url=url, allow_plaintext=True)
 
     with Publisher(settings) as publisher, pytest.raises(ConfigurationError, match=advice) as refused:
         publisher.publish(make_batch())
