@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, Select, func, select, text
 
 from db import ledger, partitions
 from db.engine import reading
 from db.ledger import CLEAN, LAKE, STAGES
 from db.models import Conflict, Segment, Source
+
+#: Sources of a stage whose segments are gone through for their first hole; others are taken to miss a tail.
+MOST_SCANS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class _Held:
     bytes: int
 
 
+_NOTHING = _Held(0, 0, 0)
+
+
 def survey(engine: Engine, offsets: Mapping[str, int]) -> Survey:
     """Return what the stages hold of the confirmed `offsets` by key, and of what the other stage holds.
 
@@ -62,18 +68,26 @@ def survey(engine: Engine, offsets: Mapping[str, int]) -> Survey:
         held = {stage: _held(connection, stage) for stage in STAGES}
         for stage in STAGES:
             other = held[CLEAN if stage == LAKE else LAKE]
+            scans = _most_holes(held[stage])
             for key in held[stage].keys() | other.keys() | offsets.keys():
-                mine = held[stage].get(key)
-                end = max(offsets.get(key, 0), *(each.end for each in (mine, other.get(key)) if each), 0)
-                missing = end - (mine.bytes if mine else 0)
-                found.stored_bytes[stage] += end - missing
-                found.missing_bytes[stage] += missing
-                if missing:
-                    found.gaps.append(_first_gap(connection, stage, key, mine or other.get(key), end))
+                mine = held[stage].get(key, _NOTHING)
+                end = max(offsets.get(key, 0), mine.end, other.get(key, _NOTHING).end)
+                found.stored_bytes[stage] += mine.bytes
+                found.missing_bytes[stage] += end - mine.bytes
+                if end > mine.bytes:
+                    start = _first_hole(connection, stage, mine) if key in scans else mine.bytes
+                    id_ = mine.id or other.get(key, _NOTHING).id
+                    found.gaps.append(Gap(stage, key, start, _known_at(connection, id_, start)))
         unresolved = select(func.count()).select_from(Conflict).where(Conflict.resolved_at.is_(None))
         found.conflicts = connection.execute(unresolved).scalar_one()
         found.absent_partitions = _absent_partitions(connection)
     return found
+
+
+def _most_holes(held: Mapping[str, _Held]) -> set[str]:
+    """Return the keys whose segments leave most bytes out before their end; a missing tail needs no scan."""
+    holes = {key: each.end - each.bytes for key, each in held.items() if each.end > each.bytes}
+    return set(sorted(holes, key=holes.__getitem__, reverse=True)[:MOST_SCANS])
 
 
 def _held(connection: Connection, stage: str) -> dict[str, _Held]:
@@ -87,15 +101,28 @@ def _held(connection: Connection, stage: str) -> dict[str, _Held]:
     return {key: _Held(id_, end, int(stored)) for key, id_, end, stored in connection.execute(query)}
 
 
-def _first_gap(connection: Connection, stage: str, key: str, held: _Held | None, end: int) -> Gap:
-    if held is None:
-        return Gap(stage, key, 0, None)
-    gaps = ledger.gaps(connection, held.id, stage, end)
-    start = gaps[0][0] if gaps else end
-    behind = select(func.min(Segment.stored_at)).where(
-        Segment.source_id == held.id, Segment.end_offset > start
+def _first_hole(connection: Connection, stage: str, held: _Held) -> int:
+    gaps = ledger.gaps(connection, held.id, stage, held.end)
+    return gaps[0][0] if gaps else held.end
+
+
+def _known_at(connection: Connection, source_id: int, start: int) -> datetime | None:
+    """Return when the first segment of either stage that reaches behind `start` was stored."""
+    times = [connection.execute(_behind(source_id, stage, start)).scalar() for stage in STAGES]
+    return min(filter(None, times), default=None)
+
+
+def _behind(source_id: int, stage: str, start: int) -> Select[datetime]:
+    own = (Segment.source_id == source_id) & (Segment.stage == str(stage))
+    # Two steps in an index, however many segments there are.
+    before = select(func.max(Segment.start_offset)).where(own, Segment.start_offset <= start)
+    return (
+        select(Segment.stored_at)
+        .where(own, Segment.start_offset >= func.coalesce(before.scalar_subquery(), 0))
+        .where(Segment.end_offset > start)
+        .order_by(Segment.start_offset)
+        .limit(1)
     )
-    return Gap(stage, key, start, connection.execute(behind).scalar())
 
 
 def _absent_partitions(connection: Connection) -> int:

@@ -49,6 +49,20 @@ def test_what_the_other_stage_holds_is_missing_since_then(engine: Engine) -> Non
     assert began <= gap.known_at <= datetime.now(UTC)
 
 
+def test_a_missing_tail_is_dated_by_the_segment_that_holds_its_first_byte(engine: Engine) -> None:
+    """Of what the other stage stored, the segment around the first missing byte counts, not a later one."""
+    lake = LakeStore(engine)
+    lake.store(Batch(SOURCE, 0, LINE * 2))
+    between = datetime.now(UTC)
+    lake.store(Batch(SOURCE, 2 * len(LINE), LINE))
+    CleanStore(engine).store(Batch(SOURCE, 0, LINE))
+    (gap,) = survey(engine, {}).gaps
+
+    assert (gap.stage, gap.start) == ("clean", len(LINE))
+    assert gap.known_at is not None
+    assert gap.known_at <= between
+
+
 def test_what_only_the_checkpoint_knows_is_missing_in_both(engine: Engine) -> None:
     """Confirmed bytes that no stage has stored are missing, since when the ledger cannot say."""
     found = survey(engine, {SOURCE.key: 500})
