@@ -14,6 +14,7 @@ from bench.memory import memory
 from bench.peers.contest import peers
 from bench.queries import queries
 from bench.report import Report
+from bench.scaling import scaling
 from bench.throughput import throughput
 from pipeline.cli import options, output
 
@@ -47,9 +48,10 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine: NAME is throughput, latency, memory, growth, queries or peers; without one, all.
+    """Measure this machine, everything unless a NAME is given.
 
-    Servers are started on free ports and ended afterwards; lines are generated.
+    NAME is throughput, latency, memory, queries, peers, scaling or growth. Servers are started on free
+    ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING")
     # An exception, so that every server and child that was started is ended on the way out.
@@ -74,5 +76,6 @@ def benchmarks(
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
         "peers": partial(peers, lines),
+        "scaling": partial(scaling, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }
