@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +96,10 @@ def _report(taken: Mapping[Case, Sequence[Taken]]) -> Report:
         "cpu_seconds_per_million": {
             case.name: round(figures.median_cpu(each), 2) for case, each in runs.items()
         },
-        "waits": {case.name: asdict(found) for case, found in waits.items()},
+        "waits": {
+            case.name: {name: getattr(found, name) for name in (*COUNTS, "waiting")}
+            for case, found in waits.items()
+        },
     }
     rows = [
         [
