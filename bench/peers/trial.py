@@ -62,12 +62,16 @@ class _Children:
         }
         return {name: look.si_status for name, look in looks.items() if look is not None}
 
-    def failures(self) -> list[str]:
-        """Say which ended with an error, and their last words."""
+    def roots(self) -> dict[str, int]:
+        """Return the processes; asked for by the meter's thread while one more is started."""
+        return {name: child.pid for name, child in list(self.started.items())}
+
+    def last_words(self, codes: Mapping[str, int]) -> list[str]:
+        """Return the last line that each program printed, with its exit code if it ended by itself."""
         return [
-            f"{name} ended with {code}: {' '.join(self.text(name).splitlines()[-1:])}"
-            for name, code in self.codes().items()
-            if code
+            name + (f" ended with {codes[name]}" if name in codes else "") + f": {' '.join(lines[-1:])}"
+            for name in self.started
+            if (lines := self.text(name).splitlines()) or codes.get(name)
         ]
 
     def stop(self) -> None:
@@ -123,13 +127,15 @@ def _run(peer: Peer, programs: Programs, where: Where, own: Servers, head: Sampl
         for number, command in enumerate(programs.stores):
             children.start(f"store {number}", command)
         _wait_ready(peer, programs, children)
-        with Meter(lambda: {**{n: c.pid for n, c in children.started.items()}, **own.roots()}) as meter:
+        with Meter(lambda: {**children.roots(), **own.roots()}) as meter:
             began = time.monotonic()
             children.start("send", programs.sends)
             seconds = _wait(where.database_url, head.lines, children) - began
-        remarks = children.failures()
+        codes = children.codes()
     found = tables.stored(where.database_url)
-    remarks.insert(0, difference(found, head))
+    remarks = [difference(found, head)]
+    if remarks[0] or any(codes.values()):
+        remarks += children.last_words(codes)
     lines = min(found.raw, found.clean)
     run = Run(lines, seconds, meter.usage) if lines else None
     return Entry(peer, run, "; ".join(filter(None, remarks)))

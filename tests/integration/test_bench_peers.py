@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from bench.peers import fields, tables
 from bench.peers.pathway import PATHWAY
 from bench.peers.peer import Peer, Programs, Where
 from bench.peers.rsyslog import RSYSLOG
@@ -16,6 +19,8 @@ from bench.sides import make_sample
 from tests.services import PrivatePostgres, PrivateRabbit
 
 LINES = 2000
+NAMES = ", ".join(fields.NAMES)
+VALUES = "'-', '-', '-', now(), '-', '-', '-', 200, 0, '-', '-'"
 #: Stores two lines in one table, none in the other, and ends with an error.
 CARELESS = """
 import os, psycopg2
@@ -44,6 +49,21 @@ def test_a_peer_stores_every_line(peer: Peer, own: Servers, tmp_path: Path) -> N
     assert entry.run.lines == LINES
     assert entry.run.usage.cpu_seconds["send"] > 0
     assert entry.run.usage.cpu_seconds["postgresql"] > 0
+
+
+def test_keys_that_a_rollback_used_up_are_no_rows(empty_postgresql_url: str) -> None:
+    """Progress is read from the keys, completeness from the rows."""
+    url = empty_postgresql_url
+    tables.create(url)
+    with closing(psycopg2.connect(url)) as connection:
+        for end in (connection.rollback, connection.commit):
+            connection.cursor().execute("INSERT INTO peer_raw (line) VALUES ('a')")
+            connection.cursor().execute(f"INSERT INTO peer_clean ({NAMES}) VALUES ({VALUES})")
+            end()
+
+    assert [tables.stored_lines(url, lines) for lines in (1, 2, 3)] == [1, 1, 2]
+    assert tables.stored(url) == tables.Stored(1, 1, 1)
+    tables.engine(url).dispose()
 
 
 def test_a_peer_that_gives_up_is_found_out(own: Servers, tmp_path: Path) -> None:
