@@ -17,7 +17,7 @@ SELECT count(*) FILTER (WHERE state = 'active'),
     count(*) FILTER (WHERE wait_event_type = 'Lock'),
     count(*) FILTER (WHERE wait_event_type = 'LWLock'),
     (SELECT count(*) FROM pg_locks WHERE NOT granted),
-    coalesce(array_agg(wait_event || ': ' || coalesce(substring(query FROM '^\s*(\S+(\s+\S+){0,2})'), ''))
+    coalesce(array_agg(wait_event || ': ' || coalesce(substring(query FROM '^\s*(\S+(\s+[\w.]+){0,2})'), ''))
         FILTER (WHERE wait_event_type = 'Lock'), '{}')
 FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
