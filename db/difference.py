@@ -12,8 +12,10 @@ from db.models import CleanRecord
 from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
 from db.summaries import prefer_summaries, summarise
-from pipeline.formats.base import COLUMNS, Format
-from pipeline.formats.parse import BlockParser
+from pipeline.formats import FORMATS
+from pipeline.formats.base import COLUMNS
+from pipeline.formats.line import LogFormat, Parser, parser_of
+from pipeline.formats.rest import RestReader
 
 #: Old and new values of a column that are kept for a person to read.
 EXAMPLES = 3
@@ -71,7 +73,8 @@ class _Comparison:
         self.difference = Difference(Tally())
         self._source = source
         self._choice = choice
-        self._parsers: dict[str, BlockParser[_Values]] = {}
+        self._parsers: dict[str, Parser[_Values]] = {}
+        self._rest: RestReader[_Values] = RestReader(_plain, FORMATS.values)
 
     def run(self, connection: Connection, found: CleanRange) -> None:
         tally = self.difference.tally
@@ -88,16 +91,21 @@ class _Comparison:
         if self._choice.leaves(found, format_):
             tally.skip()
             return
-        parsed = self._parser(format_).parse(block)
-        after = {found.start + line.start for line in parsed.rejected}
+        parsed = self._parser(format_).parse(block, found.start, found.stored_at)
+        mixed = self._choice.named is None
+        rest = self._rest.read(format_, parsed.rejected, mixed=mixed, at=found.stored_at)
+        after = {found.start + line.start for line in rest.rejected}
         tally.replace(parsed.line_count, rejected_starts(connection, found), after)
-        starts = map(found.start.__add__, parsed.starts)
-        new = dict(zip(starts, _rows(format_, parsed.groups, len(parsed.starts)), strict=True))
+        new: dict[int, _Values] = {}
+        parts = [(each.columns, each.lines) for each in rest.recovered]
+        for columns, lines in [(format_.columns, parsed), *parts]:
+            starts = map(found.start.__add__, lines.starts)
+            new.update(zip(starts, _rows(columns, lines.groups, len(lines.starts)), strict=True))
         self._compare(_stored(connection, found), new)
 
-    def _parser(self, format_: Format) -> BlockParser[_Values]:
+    def _parser(self, format_: LogFormat) -> Parser[_Values]:
         if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, lambda _columns, values: values)
+            self._parsers[format_.name] = parser_of(format_, _plain)
         return self._parsers[format_.name]
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
@@ -109,10 +117,14 @@ class _Comparison:
                         self.difference.changed.setdefault(name, Change()).add(before, now)
 
 
-def _rows(format_: Format, groups: list[list[_Values]], count: int) -> Iterable[_Values]:
-    """Yield the values of each line in the order of COLUMNS, None where the format fills nothing."""
-    absent = len(format_.columns)
-    places = [format_.columns.index(name) if name in format_.columns else absent for name in _NAMES]
+def _plain(_columns: tuple[str, ...], values: _Values) -> _Values:
+    return values
+
+
+def _rows(columns: tuple[str, ...], groups: list[list[_Values]], count: int) -> Iterable[_Values]:
+    """Yield the values of each line in the order of COLUMNS, None where the columns lack one."""
+    absent = len(columns)
+    places = [columns.index(name) if name in columns else absent for name in _NAMES]
     for values in zip(*groups, [(None,)] * count, strict=True):
         flat = [value for group in values for value in group]
         yield tuple(flat[place] for place in places)

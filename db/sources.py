@@ -13,7 +13,7 @@ from db.ledger import CLEAN, LAKE
 from db.lines import readable
 from db.models import Format, Segment, Source
 from pipeline import batch
-from pipeline.formats import base
+from pipeline.formats.line import LogFormat
 
 #: Sources that one process remembers before it starts anew: some MiB.
 MOST_REMEMBERED = 10_000
@@ -67,7 +67,7 @@ class Catalogue:
         known = self._sources.get(source.key)
         return known if known is not None and known.path == path_text(source.path) else None
 
-    def known_format_id(self, format_: base.Format) -> int | None:
+    def known_format_id(self, format_: LogFormat) -> int | None:
         """Return the number of a format's version as it is remembered."""
         return self._formats.get((format_.name, format_.version))
 
@@ -79,7 +79,7 @@ class Catalogue:
         self._new_sources[source.key] = Known(known.id, known.path, stands)
         return stands
 
-    def format_id(self, connection: Connection, format_: base.Format) -> int:
+    def format_id(self, connection: Connection, format_: LogFormat) -> int:
         """Return the number of a format's version, added where it is new."""
         key = (format_.name, format_.version)
         number = self.known_format_id(format_)

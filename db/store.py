@@ -17,9 +17,10 @@ from db.sources import Catalogue, Known
 from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
-from pipeline.formats import detect, get_format
-from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser, Rejected
+from pipeline.formats import FORMATS, detect, get_format
+from pipeline.formats.line import LogFormat, Parser, parser_of
+from pipeline.formats.parse import Rejected
+from pipeline.formats.rest import RestReader
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -126,9 +127,14 @@ class LakeStore(_Store):
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A part in the form that the loader takes: rows by piece, and the lines that do not parse."""
+    """A part in the form that the loader takes: rows by piece, and the lines that do not parse.
+
+    `at` is the moment at which its bytes were stored first: it serves times without a year.
+    """
 
     part: Part
+    format: LogFormat
+    at: datetime
     shape: Shape
     rows: list[Any]
     rejected: list[Rejected]
@@ -145,8 +151,9 @@ class CleanStore(_Store):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._parsers: dict[str, BlockParser[Any]] = {}
+        self._parsers: dict[str, Parser[Any]] = {}
         self._ahead: _Parsed | None = None
+        self._rest: RestReader[Any] = RestReader(self._loader.encode, FORMATS.values)
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -166,22 +173,23 @@ class CleanStore(_Store):
         format_ = None if known is None else _format_of(batch, known)
         format_id = None if format_ is None else self._catalogue.known_format_id(format_)
         if known is not None and format_ is not None and format_id is not None:
-            part = Part(known.id, batch.start, batch.block, datetime.now(UTC).date())
-            self._ahead = self._parse(part, format_, format_id)
+            now = datetime.now(UTC)
+            part = Part(known.id, batch.start, batch.block, now.date())
+            self._ahead = self._parse(part, format_, format_id, now)
 
     def _number(self, connection: Connection, batch: Batch) -> None:
         known = self._catalogue.source(connection, batch.source)
         self._catalogue.format_id(connection, self._format(connection, known, batch))
 
-    def _parse(self, part: Part, format_: Format, format_id: int) -> _Parsed:
+    def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
         shape = Shape(format_id, format_.columns)
         rows: list[Any] = []
         rejected: list[Rejected] = []
-        for piece in self._parser(format_).pieces(part.block):
+        for piece in self._parser(format_).pieces(part.block, part.start, at):
             if piece.starts:
                 rows.append(self._loader.records(part, shape, piece))
             rejected += piece.rejected
-        return _Parsed(part, shape, rows, rejected)
+        return _Parsed(part, format_, at, shape, rows, rejected)
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
@@ -189,26 +197,46 @@ class CleanStore(_Store):
         part = Part(known.id, won.batch.start, won.batch.block, now.date())
         parsed, self._ahead = self._ahead, None
         if parsed is None or parsed.part != part or parsed.shape.format_id != format_id:
-            parsed = self._parse(part, format_, format_id)
-        rejected = parsed.rejected
-        if careful:
-            rejected = rejected + self._load_carefully(connection, parsed, format_)
-        elif parsed.rows:
-            self._loader.load_records(connection, parsed.shape, parsed.rows)
+            parsed = self._parse(part, format_, format_id, won.stored_at or now)
+        rejected = self._load_records(connection, parsed, careful)
+        if parsed.rejected:
+            mixed = won.batch.source.format == "auto"
+            rejected += self._load_rest(connection, parsed, mixed, careful)
         if rejected:
             self._loader.load_rejected(connection, part, format_id, rejected)
         ledger.settle(connection, won.segment_id, format_id, len(rejected))
         return len(rejected)
 
-    def _load_carefully(self, connection: Connection, parsed: _Parsed, format_: Format) -> list[Rejected]:
-        pieces = self._parser(format_).pieces(parsed.part.block)
+    def _load_records(self, connection: Connection, parsed: _Parsed, careful: bool) -> list[Rejected]:
+        """Load the accepted lines; return those that the database refuses."""
+        if not careful:
+            if parsed.rows:
+                self._loader.load_records(connection, parsed.shape, parsed.rows)
+            return []
+        part = parsed.part
+        pieces = self._parser(parsed.format).pieces(part.block, part.start, parsed.at)
         return [
             line
             for piece in pieces
-            for line in load_carefully(self._loader, connection, parsed.part, parsed.shape, piece)
+            for line in load_carefully(self._loader, connection, part, parsed.shape, piece)
         ]
 
-    def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
+    def _load_rest(
+        self, connection: Connection, parsed: _Parsed, mixed: bool, careful: bool
+    ) -> list[Rejected]:
+        """Load what of the rejected lines is a partial record or one of another format; return the others."""
+        rest = self._rest.read(parsed.format, parsed.rejected, mixed=mixed, at=parsed.at)
+        refused: list[Rejected] = []
+        for recovered in rest.recovered:
+            shape = Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
+            if careful:
+                refused += load_carefully(self._loader, connection, parsed.part, shape, recovered.lines)
+            else:
+                rows = self._loader.records(parsed.part, shape, recovered.lines)
+                self._loader.load_records(connection, shape, [rows])
+        return rest.rejected + refused
+
+    def _format(self, connection: Connection, known: Known, batch: Batch) -> LogFormat:
         format_ = _format_of(batch, known)
         if format_ is not None:
             return format_
@@ -218,20 +246,20 @@ class CleanStore(_Store):
             return get_format(FALLBACK_FORMAT)
         return get_format(self._catalogue.recognise(connection, batch.source, known, found.name))
 
-    def _parser(self, format_: Format) -> BlockParser[Any]:
+    def _parser(self, format_: LogFormat) -> Parser[Any]:
         if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
+            self._parsers[format_.name] = parser_of(format_, self._loader.encode)
         return self._parsers[format_.name]
 
 
-def _format_of(batch: Batch, known: Known) -> Format | None:
+def _format_of(batch: Batch, known: Known) -> LogFormat | None:
     """Return the format that the batch names or its source has, None where it has yet to be recognised."""
     if batch.source.format != "auto":
         return _named(batch.source.format)
     return None if known.format is None else get_format(known.format)
 
 
-def _named(name: str) -> Format:
+def _named(name: str) -> LogFormat:
     try:
         return get_format(name)
     except ConfigurationError as error:

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     log_format: str = Field(
         "auto", alias="SLUICE_LOG_FORMAT", description="format of the lines, or auto to recognise it"
     )
+    formats_dir: Path | None = Field(
+        None, alias="SLUICE_FORMATS_DIR", description="folder of format files, *.toml, of your own"
+    )
     paths: str = Field(
         "",
         alias="SLUICE_PATHS",

@@ -1,45 +1,49 @@
 """`formats`: the log formats there are, and what one makes of a file, without storing anything."""
 
-import io
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from typing import IO, Any
+from operator import itemgetter
+from typing import Any
 
 import click
 
-from pipeline.archive import Archive, open_content
-from pipeline.cli import options, output
+from pipeline.cli import format_tests as tests
+from pipeline.cli import from_config, options, output, stream
 from pipeline.cli.main import FAILED, OK
-from pipeline.content import PlainFile, RefusedFile
 from pipeline.errors import ConfigurationError
-from pipeline.fingerprint import Content
 from pipeline.formats import FORMATS, get_format, recognise, scores, trial
 from pipeline.formats.base import COLUMNS, Format
+from pipeline.formats.detection import recognised
 from pipeline.formats.fields import decode
+from pipeline.formats.line import LogFormat
 from pipeline.formats.trial import Kind, Trial
 
-#: Stands for standard input.
-STDIN = "-"
 #: Most characters of a value, and of a line on either side of where matching stopped, that are printed.
 SHOWN_CHARACTERS = 50
 #: More bytes than so many characters take.
 SHOWN_BYTES = 8 * SHOWN_CHARACTERS
+#: Sets of failed fields that are printed.
+MOST_SHOWN = 5
 #: East Asian widths of characters that take two cells of a terminal.
 WIDE = ("W", "F")
-_name = click.Choice(list(FORMATS))
+
+_name = options.format_name
 
 
 @click.group("formats")
 def command() -> None:
     """Show the log formats, and try one on a file; nothing is stored."""
+    options.settings()
+
+
+command.add_command(from_config.command)
+command.add_command(tests.command)
 
 
 @command.command("list")
 @options.common
 def list_(as_json: bool) -> int:
-    """Show the built-in formats: name, version, how many columns each fills, and what writes it."""
+    """Show the formats: name, version, how many columns each fills, and what writes it."""
     heads = ("name", "version", "columns", "description")
     rows = [(each.name, each.version, len(each.columns), each.description) for each in FORMATS.values()]
     if as_json:
@@ -55,23 +59,31 @@ def list_(as_json: bool) -> int:
 def show(name: str, as_json: bool) -> int:
     """Show format NAME: its pattern, the columns of each group, and an example line with its record."""
     format_ = get_format(name)
-    (record,) = trial.try_format(format_, [format_.example], 1).first
+    records = trial.try_format(format_, [format_.example], 1).first
+    values = records[0].values if records else {}
     heads = ("group", "column", "type", "example")
     rows = [
-        (group.name, column, str(COLUMNS[column]), record.values[column])
-        for group in format_.groups
-        for column in group.columns
+        (group, column, str(COLUMNS[column]), values.get(column))
+        for group, columns in _groups(format_)
+        for column in columns
     ]
     heading = {key: getattr(format_, key) for key in ("name", "version", "description", "pattern")}
     heading["example"] = decode(format_.example)
     if as_json:
         output.emit_json(heading | {"columns": [dict(zip(heads, row, strict=True)) for row in rows]})
         return OK
-    for key, value in heading.items():
+    for key, value in filter(itemgetter(1), heading.items()):
         print(f"{key:<13}{output.escape(str(value))}")
     print()
     print(output.table(heads, rows))
     return OK
+
+
+def _groups(format_: LogFormat) -> list[tuple[str, tuple[str, ...]]]:
+    """Return names of groups of the pattern with the columns of each; a reader of lines has one."""
+    if isinstance(format_, Format):
+        return [(group.name, group.columns) for group in format_.groups]
+    return [("line", format_.columns)]
 
 
 @command.command("try")
@@ -88,12 +100,12 @@ def try_(path: str, name: str | None, limit: int, records: int, as_json: bool) -
     Says which format is recognised from the lines, how many of them parse, and shows a line of each kind
     that does not, with a caret under the place where matching stopped.
     """
-    with _opened(path) as stream:
-        blocks = trial.read_blocks(stream, limit)
+    with stream.opened(path) as lines:
+        blocks = trial.read_blocks(lines, limit)
         head = next(blocks, b"")
         shares = scores(head)
         format_ = get_format(name) if name else _recognised(path, shares, empty=not head)
-        tried = trial.try_format(format_, _chain(head, blocks), records)
+        tried = trial.try_format(format_, _chain(head, blocks), records, mixed=not name)
     if as_json:
         output.emit_json({"path": path, "limit": limit} | _described(tried, shares))
     else:
@@ -106,64 +118,19 @@ def _chain(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield from blocks
 
 
-def _recognised(path: str, shares: Mapping[Format, float], *, empty: bool) -> Format:
+def _recognised(path: str, shares: Mapping[LogFormat, float], *, empty: bool) -> LogFormat:
     format_ = recognise(shares)
     if empty:
         raise ConfigurationError(f"{path}: it is empty, so no format is recognised; name one with --format")
     if format_ is None:
         raise ConfigurationError(
-            f"{path}: no format is recognised (of its lines {_shares(shares)}; half would do); name one "
+            f"{path}: no format is recognised ({_shares(shares)}; half would do); name one "
             f"with --format to see where its lines stop, or add a format as CONTRIBUTING.md says"
         )
     return format_
 
 
-class _Stream(io.RawIOBase):
-    """A content read from its start as a stream; an archive that ends early raises ConfigurationError."""
-
-    def __init__(self, content: Content) -> None:
-        super().__init__()
-        self._content = content
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        block = self._content.read(len(buffer), self._position)
-        buffer[: len(block)] = block
-        self._position += len(block)
-        if not block and isinstance(self._content, Archive) and self._content.damage:
-            raise ConfigurationError(f"{self._content.place()}: {self._content.damage}")
-        return len(block)
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
-    """Yield the bytes of a file, of what a compressed one holds, or of stdin.
-
-    Raises:
-        ConfigurationError: the file cannot be read.
-    """
-    try:
-        if path == STDIN:
-            yield _stdin()
-            return
-        with closing(open_content(path, PlainFile(path, follow_links=True))) as content:
-            yield io.BufferedReader(_Stream(content), trial.BLOCK_BYTES)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    except RefusedFile as error:
-        raise ConfigurationError(f"{path}: {error}; - reads from stdin") from error
-
-
-def _stdin() -> IO[bytes]:
-    if sys.stdin is None:  # python's way to say that it was closed
-        raise ConfigurationError("stdin is closed: name a file")
-    return sys.stdin.buffer
-
-
-def _described(tried: Trial, shares: Mapping[Format, float]) -> dict[str, Any]:
+def _described(tried: Trial, shares: Mapping[LogFormat, float]) -> dict[str, Any]:
     return {
         "format": tried.format.name,
         "version": tried.format.version,
@@ -171,6 +138,10 @@ def _described(tried: Trial, shares: Mapping[Format, float]) -> dict[str, Any]:
         "lines": tried.lines,
         "records": tried.records,
         "rejected": tried.rejected,
+        "partial": tried.partial,
+        "headers": tried.headers,
+        "others": tried.others,
+        "confidence": _confidence(shares),
         "percent": tried.percent,
         "kinds": [_described_kind(kind) for kind in tried.by_count()],
         "types": {column: str(COLUMNS[column]) for column in tried.format.columns},
@@ -191,15 +162,17 @@ def _described_kind(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: int) -> Iterator[str]:
+def _sections(path: str, tried: Trial, shares: Mapping[LogFormat, float], limit: int) -> Iterator[str]:
     format_ = tried.format
     more = " (there may be more: --lines)" if tried.lines == limit else ""
     yield "\n".join(
         (
             f"file      {output.escape(path)}",
-            f"format    {format_.name}, version {format_.version} ({_shares(shares)})",
-            f"lines     {tried.lines}{more}",
-            f"records   {tried.records} ({tried.percent:.2f} %)",
+            f"format    {output.escape(format_.name)}, version {format_.version} ({_shares(shares)})",
+            f"lines     {tried.lines}{more}{_counted(tried.headers, 'header lines')}",
+            f"records   {tried.records} ({tried.percent:.2f} %)"
+            + "".join(_counted(count, f"partial without {names}") for names, count in _partial(tried))
+            + "".join(_counted(count, other) for other, count in tried.others.most_common()),
             f"rejected  {tried.rejected}",
         )
     )
@@ -208,8 +181,27 @@ def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: in
         yield _records(tried)
 
 
-def _shares(shares: Mapping[Format, float]) -> str:
-    return ", ".join(f"{each.name} {100 * share:.1f} %" for each, share in shares.items())
+def _shares(shares: Mapping[LogFormat, float]) -> str:
+    """Return the shares that are not zero, and how sure the largest one is."""
+    some = [f"{output.escape(each.name)} {100 * share:.1f} %" for each, share in shares.items() if share]
+    found = recognised(shares)
+    sure = f"; {100 * found.margin:.1f} % ahead" if found else ""
+    return (", ".join(some) or "no format has one of them") + sure
+
+
+def _confidence(shares: Mapping[LogFormat, float]) -> dict[str, Any] | None:
+    found = recognised(shares)
+    return (
+        None if found is None else {"format": found.format.name, "share": found.share, "margin": found.margin}
+    )
+
+
+def _partial(tried: Trial) -> list[tuple[str, int]]:
+    return tried.partial.most_common(MOST_SHOWN)
+
+
+def _counted(count: int, what: str) -> str:
+    return f", {count} {output.escape(what)}" if count else ""
 
 
 def _explained(kind: Kind) -> str:

@@ -3,23 +3,51 @@
 from collections.abc import Mapping
 
 from pipeline.errors import ConfigurationError
-from pipeline.formats.base import Format
+from pipeline.formats import detection, w3c
+from pipeline.formats.access import COMBINED_DURATION, NGINX_MAIN, NGINX_TIMED, VHOST_COMBINED
+from pipeline.formats.application import APPLICATION
+from pipeline.formats.balancers import ALB, HAPROXY
+from pipeline.formats.errorlog import APACHE22_ERROR, APACHE_ERROR, NGINX_ERROR
+from pipeline.formats.jsonlines import JSON
+from pipeline.formats.line import LogFormat
+from pipeline.formats.logfmt import LOGFMT
 from pipeline.formats.ncsa import COMBINED, COMMON, PROXY
+from pipeline.formats.openssh import OPENSSH
+from pipeline.formats.syslog import SYSLOG, SYSLOG_5424
 
-#: The built-in formats by name, in the order in which `detect` prefers them.
-FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (COMBINED, COMMON, PROXY)}
-#: Lines of a block that `detect` looks at.
-SAMPLE_LINES = 200
-#: Share of the sample that a format must have to be the source's.
-ENOUGH = 0.5
+#: Formats that are no single pattern; what openssh reads is syslog as well.
+LINE_FORMATS: tuple[LogFormat, ...] = (JSON, LOGFMT, SYSLOG_5424, OPENSSH, APPLICATION, SYSLOG)
+#: The formats by name, built in, then those of users. A line that two of them read is the first one's, so
+#: special ones stand before general ones.
+FORMATS: dict[str, LogFormat] = {
+    format_.name: format_
+    for format_ in (
+        VHOST_COMBINED,
+        COMBINED,
+        COMMON,
+        PROXY,
+        NGINX_MAIN,
+        NGINX_TIMED,
+        COMBINED_DURATION,
+        NGINX_ERROR,
+        APACHE_ERROR,
+        APACHE22_ERROR,
+        HAPROXY,
+        ALB,
+        w3c.W3C,
+        *LINE_FORMATS,
+    )
+}
 
 
-def get_format(name: str) -> Format:
+def get_format(name: str) -> LogFormat:
     """Return the format of that name.
 
     Raises:
         ConfigurationError: no format has this name; lists those there are.
     """
+    if w3c.makes(name):
+        return w3c.from_name(name)
     try:
         return FORMATS[name]
     except KeyError:
@@ -29,20 +57,17 @@ def get_format(name: str) -> Format:
         ) from None
 
 
-def scores(block: bytes) -> dict[Format, float]:
-    """Return for each built-in format the share, 0 to 1, of a sample of the block's lines that have it."""
-    lines = [line for line in block.split(b"\n") if line]
-    sample = lines[:: -(-len(lines) // SAMPLE_LINES) or 1]
-    whole = len(sample) or 1
-    return {format_: sum(map(bool, map(format_.match, sample))) / whole for format_ in FORMATS.values()}
+def scores(block: bytes) -> dict[LogFormat, float]:
+    """Return for each built-in format the share, 0 to 1, of a sample of the lines that are its own."""
+    return detection.shares_of(block, FORMATS.values())
 
 
-def recognise(shares: Mapping[Format, float]) -> Format | None:
-    """Return the format with the largest of these shares, None where none has ENOUGH."""
-    best = max(shares, key=shares.__getitem__)
-    return best if shares[best] >= ENOUGH else None
+def recognise(shares: Mapping[LogFormat, float]) -> LogFormat | None:
+    """Return the format with the largest of these shares, None where none has half of the lines."""
+    found = detection.recognised(shares)
+    return found.format if found else None
 
 
-def detect(block: bytes) -> Format | None:
+def detect(block: bytes) -> LogFormat | None:
     """Return the format that most of a sample of the block's lines have, None where none has half of them."""
     return recognise(scores(block))

@@ -73,8 +73,9 @@ COLUMNS: dict[str, ColumnType] = {
     "extra": ColumnType.JSON,
 }
 
-#: Turns the bytes of one group into the values of its columns; raises RejectedLine for an impossible value.
-Convert = Callable[[bytes], tuple[Any, ...]]
+#: Turns the bytes of one group, or a tuple of those of its captures, into the values of its columns; raises
+#: RejectedLine for an impossible value.
+Convert = Callable[[Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,11 @@ class Fragment:
 #: A longer line is rejected unread, in bytes: a mebibyte of escapes takes the engine 150 MiB to remember.
 LONGEST_LINE_BYTES = 64 << 10
 
+#: What follows each piece of a pattern.
+PIECE_END = r"(?=[ \t]|\r?$)"
+#: Reason of a line that belongs to the log but is no record by design.
+HEADER_REASON = "header line, no record"
+
 #: Placeholders, written in braces in a pattern.
 FRAGMENTS: dict[str, Fragment] = {
     "word": Fragment(r"[^ ]{1,255}", r"[^ \n]{1,255}", r"[^ \n]+"),
@@ -107,10 +113,13 @@ FRAGMENTS: dict[str, Fragment] = {
     "quoted": Fragment(r'[^"]{0,4096}(?<!\\)', r'[^"\n]{0,4096}(?<!\\)', r'[^"\\\n]*(?:\\.[^"\\\n]*)*'),
     # Up to the last quote that lets the rest of the pattern match: raw quotes inside are kept.
     "greedy": Fragment(r'[^"]{0,4096}', r'[^"\n]{0,4096}', r"[^\n]*"),
+    # Up to the end of the line, without the CR before it.
+    "rest": Fragment(*[r"[^\n]*(?<!\r)"] * 3),
 }
 
 
-def _expand(pattern: str, reading: str) -> str:
+def expand(pattern: str, reading: str) -> str:
+    """Return a pattern with a reading, "quick", "strict" or "exact", of its placeholders."""
     for name, fragment in FRAGMENTS.items():
         pattern = pattern.replace(f"{{{name}}}", getattr(fragment, reading))
     return pattern
@@ -118,17 +127,24 @@ def _expand(pattern: str, reading: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A named group of the pattern and the columns that it fills.
+    """What one named group of the pattern, or several together, fill.
 
     Attributes:
         name: of the group in the pattern; people read it in the reason of a rejected line.
         columns: names from COLUMNS, in the order of the values.
-        convert: from the group's bytes to one value per column.
+        convert: from the group's bytes to one value per column; from a tuple of bytes with several captures.
+        captures: the groups of the pattern that this one is made of, where it is not the one of its name.
     """
 
     name: str
     columns: tuple[str, ...]
     convert: Convert
+    captures: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the groups of the pattern that it is made of."""
+        return self.captures or (self.name,)
 
 
 @dataclass(frozen=True)
@@ -138,10 +154,13 @@ class Format:
     Attributes:
         name, version: identify it in the database.
         pattern: one line without its end, as a regular expression over bytes with placeholders of FRAGMENTS.
-            Its capturing groups are `groups`, in this order, none inside another or in an alternative.
+            Its capturing groups are what `groups` are made of, none inside another or in an alternative.
         groups: what each group fills.
         description: what writes such lines, in a few words.
         example: a line of this format, without its end.
+        essential: the group up to which a line that ends too early must be whole to be a partial record; "":
+            it never is one.
+        header: how header lines begin, which belong to the log and are no records.
     """
 
     name: str
@@ -150,6 +169,8 @@ class Format:
     groups: tuple[Group, ...]
     description: str = ""
     example: bytes = b""
+    essential: str = ""
+    header: bytes = b""
 
     def __post_init__(self) -> None:
         """Check that pattern, groups and COLUMNS fit together.
@@ -158,8 +179,9 @@ class Format:
             ConfigurationError: names the format and what does not fit.
         """
         columns = [column for group in self.groups for column in group.columns]
-        named = tuple(self.exact.groupindex)
-        if named != tuple(group.name for group in self.groups) or len(named) != self.exact.groups:
+        named = self.captures
+        used = {source for group in self.groups for source in group.sources}
+        if set(named) != used or len(named) != self.exact.groups:
             raise ConfigurationError(f"format {self.name}: the pattern's groups are {', '.join(named)}")
         if not set(columns) <= COLUMNS.keys() or len(columns) != len(set(columns)):
             raise ConfigurationError(f"format {self.name}: a column is unknown or filled twice")
@@ -171,42 +193,58 @@ class Format:
         """Names of the columns that the groups fill, in order."""
         return tuple(column for group in self.groups for column in group.columns)
 
+    @property
+    def captures(self) -> tuple[str, ...]:
+        """Names of the groups of the pattern, in order."""
+        return tuple(self.exact.groupindex)
+
     @cached_property
     def exact(self) -> re.Pattern[bytes]:
         """The pattern of one whole line, for `match`; a CR before the newline is not part of a field."""
-        return self._compile(_expand(self.pattern, "exact") + r"\r?")
+        return self._compile(expand(self.pattern, "exact") + r"\r?")
 
     def block_pattern(self, reading: str) -> re.Pattern[bytes]:
         """Return the pattern of a block of lines in a reading, "quick" or "strict", for `findall`.
 
         Every match holds the fields of one line, or, where they do not fit, the whole line as its last group.
         """
-        return self._compile(f"(?:{_expand(self.pattern, reading)}\\r?\\n|(.*\\n))")
+        return self._compile(f"(?:{expand(self.pattern, reading)}\\r?\\n|(.*\\n))")
 
     def match(self, line: bytes) -> re.Match[bytes] | None:
         """Return the fields of one line, read exactly, or None where they do not fit."""
         return self.exact.fullmatch(line) if len(line) <= LONGEST_LINE_BYTES else None
 
+    def is_header(self, line: bytes) -> bool:
+        """Return whether a line belongs to the log and is no record by design."""
+        return bool(self.header) and line.startswith(self.header)
+
     def explain(self, line: bytes) -> RejectedLine:
         """Return why the pattern does not fit a line, with the byte where the fitting part of it ends."""
         if not line:
             return RejectedLine("empty line", 0)
+        if self.is_header(line):
+            return RejectedLine(HEADER_REASON, 0)
         if len(line) > LONGEST_LINE_BYTES:
             return RejectedLine(f"longer than {LONGEST_LINE_BYTES} bytes", LONGEST_LINE_BYTES)
         longest = self._prefixes.match(line)
         assert longest is not None, "every part of the pattern of prefixes is optional"
         position, matched = longest.end(), longest.lastindex or 0
-        expected = f'"{self.groups[matched].name}"' if matched < len(self.groups) else "the end of the line"
+        named = self.captures
+        expected = f'"{named[matched]}"' if matched < len(named) else "the end of the line"
         return RejectedLine(f"expected {expected} at byte {position}", position)
 
     @cached_property
     def _prefixes(self) -> re.Pattern[bytes]:
-        # Each group with what stands around it, from the space before it to the next space; all optional,
-        # each inside the one before.
+        # Each piece optional, inside the one before.
         nested = ""
-        for piece in reversed(re.split(r"(?= [^ ()]*\(\?P<)", _expand(self.pattern, "exact"))):
-            nested = f"(?:{piece}(?= |\\r?$){nested})?"
+        for piece in reversed(self.pieces):
+            nested = f"(?:{expand(piece, 'exact')}{PIECE_END}{nested})?"
         return self._compile(nested)
+
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The pattern in pieces: each group with what stands around it, from a blank to the next."""
+        return tuple(re.split(r"(?=[ \t][^ ()]*\(\?P<)", self.pattern))
 
     def _compile(self, pattern: str) -> re.Pattern[bytes]:
         try:

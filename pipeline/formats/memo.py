@@ -7,6 +7,8 @@ from pipeline.errors import RejectedLine
 from pipeline.formats.base import Group
 
 T = TypeVar("T")
+#: What a memo looks up: the bytes of a capture, or those of several.
+Field = bytes | tuple[bytes, ...]
 #: Turns the names and the typed values of a group's columns into what a loader wants; never None.
 Encode = Callable[[tuple[str, ...], tuple[Any, ...]], T]
 
@@ -20,7 +22,7 @@ MAX_FIELD_BYTES = 4096
 PAUSE_BYTES = 8 * MEMO_BYTES
 
 
-class Memo(dict[bytes, T | None], Generic[T]):
+class Memo(dict[Field, T | None], Generic[T]):
     """Encoded values by field; a field that does not convert reads as None and is noted in `refused`.
 
     A dict with `__missing__`, so that a hit runs without bytecode. A full memo starts anew when its fields
@@ -40,14 +42,14 @@ class Memo(dict[bytes, T | None], Generic[T]):
         self._floor = 0
         self._lookups = 0
         #: Fields that did not convert since the list was last cleared.
-        self.refused: list[bytes] = []
+        self.refused: list[Field] = []
 
-    def look_up(self, fields: Iterable[bytes], count: int) -> list[T | None]:
+    def look_up(self, fields: Iterable[Field], count: int) -> list[T | None]:
         """Return the encoded values of `count` fields, None for one that does not convert."""
         self._lookups += count
         return list(map(self.__getitem__, fields))
 
-    def convert(self, field: bytes) -> T:
+    def convert(self, field: Field) -> T:
         """Return the encoded values of one field.
 
         Raises:
@@ -59,14 +61,15 @@ class Memo(dict[bytes, T | None], Generic[T]):
             value = self._encode(self._columns, self._convert(field))
         return value
 
-    def __missing__(self, field: bytes) -> T | None:
+    def __missing__(self, field: Field) -> T | None:
         try:
             value = self._encode(self._columns, self._convert(field))
         except RejectedLine:
             self.refused.append(field)
             return None
-        if len(field) <= MAX_FIELD_BYTES:
-            self._free_bytes -= len(field) + ENTRY_BYTES
+        length = len(field) if isinstance(field, bytes) else sum(map(len, field)) + ENTRY_BYTES
+        if length <= MAX_FIELD_BYTES:
+            self._free_bytes -= length + ENTRY_BYTES
             if self._free_bytes < self._floor:
                 self._overflow()
             if self._free_bytes >= 0:

@@ -4,16 +4,19 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate, compress, count
 from operator import itemgetter, not_
 from typing import Generic, TypeVar, cast
 
-from pipeline import batch
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode, Memo
 
 T = TypeVar("T")
+#: Bytes of a block that are worked on at once, so that what is made of them stays in the processor's cache: a
+#: stage that parsed 4 MiB at once took 4.1 s a million lines, 3.2 s in pieces of this size (1 MiB of cache).
+PIECE_BYTES = 256 << 10
 #: One line's fields, and last the whole line where they did not fit.
 Match = tuple[bytes, ...]
 
@@ -55,6 +58,15 @@ class ParsedBlock(Generic[T]):
         return len(self.starts) + len(self.rejected)
 
 
+def cut(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the start in the block, and the bytes, of pieces of whole lines and some PIECE_BYTES."""
+    start = 0
+    while start < len(block):
+        end = block.find(b"\n", start + PIECE_BYTES) + 1 or len(block)
+        yield start, block[start:end]
+        start = end
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     # A block makes thousands of tuples and no cycle; looking for cycles took a tenth of the time.
@@ -79,17 +91,24 @@ class BlockParser(Generic[T]):
         self._quick = format_.block_pattern("quick")
         self._strict = format_.block_pattern("strict")
         self._memos: list[Memo[T]] = [Memo(group, encode) for group in format_.groups]
+        places = {name: place for place, name in enumerate(format_.captures)}
+        self._picks = [itemgetter(*(places[name] for name in group.sources)) for group in format_.groups]
 
-    def parse(self, block: bytes) -> ParsedBlock[T]:
+    def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:  # noqa: ARG002 - for formats of lines
         """Return the lines of a block, whatever bytes it holds."""
         with _collector_paused():
             return self._parse(block, 0)
 
-    def pieces(self, block: bytes) -> Iterator[ParsedBlock[T]]:
+    def pieces(
+        self,
+        block: bytes,
+        start: int = 0,  # noqa: ARG002 - as `parse`
+        at: datetime | None = None,  # noqa: ARG002 - as `parse`
+    ) -> Iterator[ParsedBlock[T]]:
         """Yield the lines of a block piece by piece, with their places in the block."""
-        for start, piece in batch.pieces(block):
+        for origin, piece in cut(block):
             with _collector_paused():
-                parsed = self._parse(piece, start)
+                parsed = self._parse(piece, origin)
             yield parsed
 
     def _parse(self, block: bytes, origin: int) -> ParsedBlock[T]:
@@ -119,8 +138,8 @@ class BlockParser(Generic[T]):
 
     def _columns(self, matches: list[Match]) -> list[list[T | None]]:
         return [
-            memo.look_up(map(itemgetter(number), matches), len(matches))
-            for number, memo in enumerate(self._memos)
+            memo.look_up(map(pick, matches), len(matches))
+            for pick, memo in zip(self._picks, self._memos, strict=True)
         ]
 
     def _without_refused(self, columns: list[list[T | None]], fits: list[bool]) -> list[list[T | None]]:
@@ -154,11 +173,11 @@ class BlockParser(Generic[T]):
         if match is None:
             raise self.format.explain(line)
         values: list[T] = []
-        for number, memo in enumerate(self._memos, start=1):
+        for group, memo in zip(self.format.groups, self._memos, strict=True):
             try:
-                values.append(memo.convert(match[number]))
+                values.append(memo.convert(match.group(*group.sources)))
             except RejectedLine as error:
-                raise RejectedLine(error.reason, match.start(number)) from None
+                raise RejectedLine(error.reason, match.start(group.sources[0])) from None
         return values
 
 

@@ -1,13 +1,17 @@
 """A format tried on lines: how many parse, and an example of each kind of those that do not; pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any
 
-from pipeline.formats.base import LONGEST_LINE_BYTES, Format
-from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
+from pipeline.formats import FORMATS
+from pipeline.formats.base import HEADER_REASON, LONGEST_LINE_BYTES
+from pipeline.formats.line import LogFormat, parser_of
+from pipeline.formats.parse import ParsedBlock, Rejected
+from pipeline.formats.rest import Recovered, RestReader
 
 #: Bytes of lines that are parsed at once; what the formats are recognised from is the first such block.
 BLOCK_BYTES = 1 << 20
@@ -51,26 +55,33 @@ class Trial:
 
     Attributes:
         format: the one tried.
-        lines, records: how many were read, and how many of them parse.
+        lines, records: how many were read, and how many of them are records.
+        partial: records of which a field failed, by the names of the failed fields.
+        headers: lines that are no records by design.
+        others: records in other formats than the one tried, by their names.
         first: the first records.
         kinds: kinds of rejected lines by signature, in the order of their first lines.
     """
 
-    format: Format
+    format: LogFormat
     lines: int = 0
     records: int = 0
+    partial: Counter[str] = field(default_factory=Counter)
+    headers: int = 0
+    others: Counter[str] = field(default_factory=Counter)
     first: list[Record] = field(default_factory=list)
     kinds: dict[str, Kind] = field(default_factory=dict)
 
     @property
     def rejected(self) -> int:
-        """Lines that do not parse."""
-        return self.lines - self.records
+        """Lines that should parse and do not."""
+        return self.lines - self.headers - self.records
 
     @property
     def percent(self) -> float:
         """Share of the lines that parse, 0 to 100, rounded down so that only all of them make 100."""
-        return self.records * 10_000 // self.lines / 100 if self.lines else 100.0
+        lines = self.lines - self.headers
+        return self.records * 10_000 // lines / 100 if lines else 100.0
 
     def by_count(self) -> list[Kind]:
         """Return the kinds of rejected lines, the most frequent first."""
@@ -103,14 +114,21 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line + b"\n"
 
 
-def try_format(format_: Format, blocks: Iterable[bytes], first: int) -> Trial:
-    """Return what a format makes of blocks of whole lines, with its first so many records."""
-    parser = BlockParser(format_, _named)
+def try_format(format_: LogFormat, blocks: Iterable[bytes], first: int, *, mixed: bool = False) -> Trial:
+    """Return what a format makes of blocks of whole lines, with its first so many records.
+
+    With `mixed` a line that it does not take is tried by the other formats, as in a recognised source.
+    """
+    parser = parser_of(format_, _named)
+    rest: RestReader[dict[str, Any]] = RestReader(_named, FORMATS.values)
     trial = Trial(format_)
     for block in blocks:
         parsed = parser.parse(block)
         _keep_first(trial, block, parsed, first - len(trial.first))
-        _keep_kinds(trial, block, parsed)
+        left = rest.read(format_, parsed.rejected, mixed=mixed)
+        for found in left.recovered:
+            _count(trial, found)
+        _keep_kinds(trial, block, left.rejected)
         trial.lines += parsed.line_count
         trial.records += len(parsed.starts)
     return trial
@@ -132,11 +150,23 @@ def _keep_first(trial: Trial, block: bytes, parsed: ParsedBlock[dict[str, Any]],
         trial.first.append(Record(number, values))
 
 
-def _keep_kinds(trial: Trial, block: bytes, parsed: ParsedBlock[dict[str, Any]]) -> None:
+def _count(trial: Trial, found: Recovered[dict[str, Any]]) -> None:
+    count = len(found.lines.starts)
+    trial.records += count
+    if found.format is trial.format:
+        trial.partial.update(values["failed_fields"] for values in found.lines.groups[-1])
+    else:
+        trial.others[found.format.name] += count
+
+
+def _keep_kinds(trial: Trial, block: bytes, lines: Iterable[Rejected]) -> None:
     number, passed = trial.lines + 1, 0
-    for rejected in parsed.rejected:
+    for rejected in lines:
         number += block.count(b"\n", passed, rejected.start)
         passed = rejected.start
+        if rejected.reason == HEADER_REASON:
+            trial.headers += 1
+            continue
         name = signature(rejected.reason)
         if name not in trial.kinds and len(trial.kinds) >= MOST_KINDS:
             name = OTHER

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from db.engine import reading
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
+from pipeline.formats import get_format
 
 PROXY = (
     b"203.0.113.9 YWN6 jane.doe@example.org [01/Mar/2023:00:00:09 -0500] "
@@ -79,7 +80,7 @@ def test_every_column_of_a_record(engine: Engine) -> None:
         "referer": None,
         "user_agent": None,
         "format": "proxy",
-        "format_version": 1,
+        "format_version": get_format("proxy").version,
         **dict.fromkeys(EMPTY),
         "is_complete": True,
     }

@@ -35,29 +35,31 @@ def line(path: str, agent: str = "agent", day: int = 17) -> bytes:
     return f'203.0.113.9 - - [{time}] "GET {path} HTTP/1.1" 200 1 "-" "{agent}"\n'.encode()
 
 
-#: Version 2 parses the day that is none, and refuses one agent.
+#: The changed format parses the day that is none, and refuses one day that is.
 FIRST = line("/one") + line("/late", day=32) + b"no log line!\n"
-SECOND = line("/two", "second") + line("/bad", "refuse")
+SECOND = line("/two", "second") + line("/bad", "refuse", day=13)
+#: The version of the changed format.
+RAISED = COMBINED.version + 1
 BLOCKS = (FIRST, SECOND)
 SIZE = len(FIRST) + len(SECOND)
 
 
 def raised(hook: Hook | None = None) -> Format:
-    """Return version 2 of the combined format, which calls the hook with each new agent."""
+    """Return the next version of the combined format, which calls the hook with each new agent."""
 
     def agent(field: bytes) -> tuple[str]:
         if hook:
             hook(field)
-        if field == b"refuse":
-            raise RejectedLine("refused agent", 0)
         return (field.decode().upper(),)
 
     def time(field: bytes) -> tuple[Any, ...]:
+        if field.startswith(b"13/"):
+            raise RejectedLine("refused day", 0)
         return common_time(field.replace(b"32/", b"31/"))
 
     changed = {"user_agent": agent, "time": time}
     groups = [Group(g.name, g.columns, changed.get(g.name, g.convert)) for g in COMBINED.groups]
-    return dataclasses.replace(COMBINED, version=2, groups=tuple(groups))
+    return dataclasses.replace(COMBINED, version=RAISED, groups=tuple(groups))
 
 
 def store(engine: Engine, stages: tuple[Any, ...] = (LakeStore, CleanStore), source: Source = SOURCE) -> None:
@@ -116,7 +118,7 @@ def test_a_replay_gives_what_a_first_ingestion_gives(
     tally = replayed(engine)
 
     assert tally == Tally(2, 2, 0, lines=5, records=3, rejected=2, newly_parsed=1, newly_rejected=1)
-    assert segments(engine) == [(3, 2, 1, "combined", 2), (2, 1, 1, "combined", 2)]
+    assert segments(engine) == [(3, 2, 1, "combined", RAISED), (2, 1, 1, "combined", RAISED)]
     assert audit(engine, {KEY: SIZE}, deep=True).complete
     found = sorted(rows(engine), key=str)
     with transaction(engine) as connection:
@@ -151,7 +153,7 @@ def test_an_interrupted_replay_goes_on(engine: Engine, formats: Callable[[Format
     with pytest.raises(RuntimeError):
         replayed(engine)
 
-    assert segments(engine) == [(3, 2, 1, "combined", 2), before[1]]
+    assert segments(engine) == [(3, 2, 1, "combined", RAISED), before[1]]
     assert agents(engine) == ["AGENT", "AGENT", "second", "refuse"]
     assert audit(engine, None, deep=True).complete
     formats(raised())

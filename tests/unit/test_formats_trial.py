@@ -9,7 +9,7 @@ from hypothesis import given
 from pipeline.errors import RejectedLine
 from pipeline.formats import FORMATS, detect, get_format
 from pipeline.formats.base import LONGEST_LINE_BYTES, Format, Group
-from pipeline.formats.fields import common_time
+from pipeline.formats.fields import common_time, text
 from pipeline.formats.trial import BLOCK_BYTES, MOST_KINDS, OTHER, Trial, read_blocks, signature, try_format
 from tests.unit.formats.lines import BLOCKS, COMBINED_LINE, COMMON_LINE, parse, records
 
@@ -76,11 +76,11 @@ def test_a_signature_has_no_position_and_no_value(reason: str, expected: str) ->
 def test_kinds_are_bounded() -> None:
     """A format with a new reason for each line has so many kinds at most, and the rest counted together."""
 
-    def never(field: bytes) -> tuple[str]:
+    def never(field: bytes) -> tuple[datetime]:
         raise RejectedLine(f"no {field.decode()}")
 
-    groups = (Group("time", ("timestamp", "utc_offset_minutes"), common_time), Group("a", ("path",), never))
-    format_ = Format("mine", 1, r"(?P<time>{time})\] (?P<a>{word})", groups)
+    groups = (Group("time", ("timestamp",), never), Group("a", ("path",), text))
+    format_ = Format("mine", 1, r"(?P<a>.*) (?P<time>{word})", groups)
     lines = b"".join(b"17/May/2015:10:05:03 +0000] v%d\n" % number for number in range(MOST_KINDS + 9))
 
     trial = tried(format_, lines)
@@ -161,7 +161,40 @@ def test_a_trial_agrees_with_the_parser(block: bytes) -> None:
         parsed = parse(format_, block)
         trial = tried(format_, block, first=99)
 
-        assert (trial.lines, trial.records) == (parsed.line_count, len(parsed.starts))
-        assert sum(kind.count for kind in trial.kinds.values()) == len(parsed.rejected)
+        assert (trial.lines, trial.records - sum(trial.partial.values())) == (
+            parsed.line_count,
+            len(parsed.starts),
+        )
+        assert sum(kind.count for kind in trial.kinds.values()) == trial.rejected
         expected = [{key: row[key] for key in row if key != "start"} for row in records(parsed)]
         assert [record.values for record in trial.first] == expected[:99]
+
+
+def test_partial_records_are_told_by_what_failed() -> None:
+    """A record without a field counts as one, under the names of the fields that failed."""
+    big, cut = COMBINED_LINE.replace(b"1386", b"9" * 30), COMBINED_LINE[:-1]
+
+    trial = tried(COMBINED, b"\n".join((COMBINED_LINE, big, cut, cut, b"noise")))
+
+    assert (trial.records, trial.rejected) == (4, 1)
+    assert trial.partial == {"size": 1, "user_agent": 2}
+
+
+def test_lines_of_other_formats_count_where_the_source_is_mixed() -> None:
+    """In a mixed trial a line that another format reads whole is a record of that one."""
+    lines = b"\n".join((COMBINED_LINE, COMMON_LINE, b"noise"))
+
+    mixed = try_format(COMBINED, [lines], 3, mixed=True)
+
+    assert (mixed.records, mixed.others, mixed.partial) == (2, {"common": 1}, {})
+    assert tried(COMBINED, lines).partial == {"size,referer,user_agent": 1}
+
+
+def test_header_lines_are_no_errors() -> None:
+    """Header lines of a format that has them are neither records nor rejected, and cost no share."""
+    format_ = get_format("w3c")
+
+    trial = tried(format_, b"#Software: x\n#Fields: date time\n" + format_.example + b"\n#\n")
+
+    assert (trial.lines, trial.headers, trial.records, trial.rejected) == (4, 3, 1, 0)
+    assert (trial.percent, trial.kinds) == (100, {})
