@@ -85,7 +85,7 @@ class Deployment:
 
     def watch(self, path: Path) -> None:
         """Start the watcher on a file or folder."""
-        self.supervisor.start(children.watcher([str(path)], once=False))
+        self.supervisor.start(children.watcher([str(path)], self.settings, once=False))
 
     def queue(self, path: Path, size: int) -> None:
         """Start the watcher on a file of so many bytes and return when the broker has confirmed them all.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.enrich import enrich
 from bench.growth import growth
 from bench.latency import latency
 from bench.memory import memory
@@ -48,12 +49,12 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine, everything unless a NAME is given.
+    """Measure this machine; NAME is one of them, without one it is all.
 
-    NAME is throughput, latency, memory, queries, peers, scaling or growth. Servers are started on free
-    ports and ended afterwards; lines are generated.
+    throughput, latency, memory, queries, enrich (what enrichment adds to parsing), peers, scaling and growth.
+    Servers are started on free ports and ended afterwards; lines are generated.
     """
-    output.log_to_stderr("WARNING")
+    output.log_to_stderr("WARNING", options.settings())
     # An exception, so that every server and child that was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     known = benchmarks(lines, runs, backlog, growth_lines, embedded=embedded)
@@ -75,6 +76,7 @@ def benchmarks(
         "latency": partial(latency, embedded=embedded),
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
+        "enrich": partial(enrich, lines, runs),
         "peers": partial(peers, lines),
         "scaling": partial(scaling, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),
