@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from bench.nodes import wait_until
 from db import schema
 from db.engine import make_engine, reading
 from db.models import Segment
+from pipeline.checkpoint import read_status
 from pipeline.cli import children
 from pipeline.cli.supervisor import Supervisor
 from pipeline.errors import PipelineError
@@ -23,6 +24,8 @@ from pipeline.topology import Stage
 POLL_SECONDS = 0.05
 #: Seconds that a pool may take to be ready, and that a run may go on without storing anything.
 READY_SECONDS, STALLED_SECONDS = 60.0, 60.0
+#: Seconds that publishing a whole log may take.
+PUBLISH_SECONDS = 3600.0
 #: What `run` is measured with unless the environment says otherwise.
 DEFAULTS = {"SLUICE_LOG_FORMAT": "combined"}
 
@@ -52,7 +55,7 @@ class Deployment:
             schema.upgrade(self.settings.sqlalchemy_url)
             self.engine = make_engine(self.settings.sqlalchemy_url)
             stack.callback(self.engine.dispose)
-            self.supervisor = stack.enter_context(Supervisor(self.folder / "log"))
+            self.supervisor = stack.enter_context(Supervisor(self.logs))
             stack.callback(self._stop)
             if self._pools:
                 self.start_pools()
@@ -63,15 +66,35 @@ class Deployment:
         """Stop watcher and pools in order."""
         self._stack.close()
 
-    def start_pools(self) -> None:
-        """Start both pools and wait until they consume."""
-        for stage in Stage:
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs of the children."""
+        return self.folder / "log"
+
+    def start_pools(self, stages: Collection[Stage] = tuple(Stage)) -> None:
+        """Start the pools, both unless fewer are named, and wait until they consume.
+
+        Raises:
+            PipelineError: one ended, or was not ready in time.
+        """
+        for stage in stages:
             self.supervisor.start(children.pool(stage, self.settings))
-        wait_until(lambda: all(map(self._ready, Stage)), "the pools to be ready", READY_SECONDS)
+        wait_until(
+            lambda: all(map(self._ready, stages)), "the pools to be ready", READY_SECONDS, logs=self.logs
+        )
 
     def watch(self, path: Path) -> None:
         """Start the watcher on a file or folder."""
         self.supervisor.start(children.watcher([str(path)], self.settings, once=False))
+
+    def queue(self, path: Path, size: int) -> None:
+        """Start the watcher on a file of so many bytes and return when the broker has confirmed them all.
+
+        Raises:
+            PipelineError: it took too long, or a child ended.
+        """
+        self.watch(path)
+        wait_until(lambda: self._confirmed() >= size, f"{path} to be queued", PUBLISH_SECONDS, logs=self.logs)
 
     def stop_watcher(self) -> None:
         """Stop the watcher after the batch in hand."""
@@ -88,28 +111,39 @@ class Deployment:
             found = dict(connection.execute(select(Segment.stage, length).group_by(Segment.stage)).all())
         return {stage: int(found.get(stage.value, 0)) for stage in Stage}
 
-    def wait_stored(self, size: int, seen: Callable[[int], None] = lambda _: None) -> None:
-        """Return when both stages have stored so many bytes; `seen` gets what both have, at each look.
+    def wait_stored(
+        self,
+        size: int,
+        seen: Callable[[int], None] = lambda _: None,
+        stages: Collection[Stage] = tuple(Stage),
+    ) -> None:
+        """Return when the stages have stored so many bytes; `seen` gets what all of them have, at each look.
 
         Raises:
             PipelineError: a child ended, or nothing was stored for a while.
         """
-        stored, moved_at = self.stored_bytes(), time.monotonic()
-        while min(stored.values()) < size:
+        stored, moved_at = self._least(stages), time.monotonic()
+        while stored < size:
             time.sleep(POLL_SECONDS)
             self._require_children()
-            before, stored = stored, self.stored_bytes()
-            seen(min(stored.values()))
+            before, stored = stored, self._least(stages)
+            seen(stored)
             if stored != before:
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > STALLED_SECONDS:
-                raise PipelineError(
-                    f"nothing was stored for {STALLED_SECONDS:g} s (logs: {self.folder / 'log'})"
-                )
+                raise PipelineError(f"nothing was stored for {STALLED_SECONDS:g} s (logs: {self.logs})")
+
+    def _least(self, stages: Collection[Stage]) -> int:
+        found = self.stored_bytes()
+        return min(found[stage] for stage in stages)
+
+    def _confirmed(self) -> int:
+        self._require_children()
+        return sum(status.offset for status in read_status(self.settings.state_dir))
 
     def _ready(self, stage: Stage) -> bool:
         self._require_children()
-        path = self.folder / "log" / f"{stage}.log"
+        path = self.logs / f"{stage}.log"
         return path.exists() and " ready." in path.read_text(errors="replace")
 
     def _require_children(self) -> None:

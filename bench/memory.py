@@ -6,18 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import figures
-from bench.deployment import Deployment
 from bench.figures import Run
-from bench.nodes import wait_until
 from bench.report import Report
 from bench.sides import Sample, Side, make_sample, side, stream
-from pipeline.checkpoint import read_status
 from pipeline.cli import output
 
 #: What no process of the pipeline should exceed, in MiB.
 GOAL_MIB = 200
-#: Seconds that publishing the backlog may take.
-PUBLISH_SECONDS = 3600.0
 
 
 def memory(lines: int, backlog_lines: int, *, embedded: bool = False) -> Report:
@@ -49,14 +44,9 @@ def _repeated(sample: Sample, path: Path, times: int) -> Sample:
 def _backlog(where: Side, sample: Sample) -> Run:
     with where.deployed(pools=False) as deployment:
         # Peaks are the kernel's, of each process since its start: publishing is in them.
-        deployment.watch(sample.path)
-        wait_until(lambda: _confirmed(deployment) >= sample.size, "the backlog to be queued", PUBLISH_SECONDS)
+        deployment.queue(sample.path, sample.size)
         deployment.start_pools()
         return stream(deployment, sample, where.roots(), watch=False)
-
-
-def _confirmed(deployment: Deployment) -> int:
-    return sum(status.offset for status in read_status(deployment.settings.state_dir))
 
 
 def _report(name: str, streamed: Run, queued: Run, long: Sample) -> Report:

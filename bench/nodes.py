@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import psutil
 
+from pipeline.errors import PipelineError
+
 #: Seconds that a private node may take to answer; 2 slow cores need about 8.
 START_SECONDS = 90.0
 #: Seconds between two looks at a condition.
@@ -28,12 +30,20 @@ class ServiceMissing(Exception):  # noqa: N818 - a reason to skip, not always an
     """A service is neither here nor can it be started."""
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
-    """Return the first true value of the condition, or fail naming what was waited for."""
+def wait_until(
+    condition: Callable[[], Any], what: str, seconds: float = 30.0, *, logs: Path | None = None
+) -> Any:
+    """Return the first true value of the condition.
+
+    Raises:
+        PipelineError: it did not come true in time; names what was waited for and where the logs are.
+    """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+            raise PipelineError(
+                f"waited {seconds:g} s in vain for {what}" + (f" (logs: {logs})" if logs else "")
+            )
         time.sleep(POLL_SECONDS)
     return value
 
@@ -106,16 +116,24 @@ class PrivateNode:
 
         Raises:
             ServiceMissing: the server ended at its start.
+            PipelineError: it neither answered nor ended; with what it said last.
         """
 
         def answered_or_ended() -> bool:
             assert self.child is not None
             return self.answers() or self.child.poll() is not None
 
-        wait_until(answered_or_ended, f"{type(self).__name__} to answer", START_SECONDS)
+        name = type(self).__name__
+        try:
+            wait_until(answered_or_ended, f"{name} to answer", START_SECONDS)
+        except PipelineError as error:
+            raise PipelineError(f"{error}: {self._last_output()}") from error
         if not self.answers():
-            tail = (self.folder / "output.log").read_text(errors="replace")[-800:]
-            raise ServiceMissing(f"{type(self).__name__} ended at its start: {tail}")
+            raise ServiceMissing(f"{name} ended at its start: {self._last_output()}")
+
+    def _last_output(self) -> str:
+        # The folder goes with the node: what a person needs of it must be in the message.
+        return (self.folder / "output.log").read_text(errors="replace")[-800:]
 
     def answers(self) -> bool:
         """Tell whether a client can log in."""

@@ -14,8 +14,10 @@ from bench.nodes import ServiceMissing
 from bench.postgres import PrivatePostgres
 from bench.rabbit import PrivateRabbit
 from pipeline.cli import output
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, PipelineError
 
+#: What a child's log has at most; a generated log has more.
+LOG_BYTES = 1 << 20
 #: Reference and pipeline load into the same server. Nothing is tuned but what a killed server would lose
 #: (fsync is on, commits are synchronous: the defaults, said here because the tests turn them off).
 DURABILITY = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -72,10 +74,23 @@ def execute(url: str, *statements: str) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Yield a temporary folder that the servers' user may enter, and remove it."""
+    """Yield a temporary folder that the servers' user may enter, and remove it; logs stay after an error."""
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     folder.chmod(0o755)
     try:
         yield folder
-    finally:
+    except PipelineError:
+        _keep_logs(folder)
+        raise
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_logs(folder: Path) -> None:
+    """Remove what is not a child's log: lines, rows and databases are large."""
+    for path in folder.rglob("*"):
+        if path.is_file() and (path.suffix != ".log" or path.stat().st_size > LOG_BYTES):
+            path.unlink()
+    output.say(f"logs are kept in {folder}")

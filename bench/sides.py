@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from bench.rows import Rows
 from bench.servers import Servers, database, scratch, servers
 from pipeline import generate
 from pipeline.cli import output
+from pipeline.topology import Stage
 
 _TABLES = ("raw_logs", "clean_records")
 #: Size of a table, of its partitions where it has any, and of the indexes of all.
@@ -138,16 +139,17 @@ def stream(
     seen: Callable[[int], None] = lambda _: None,
     *,
     watch: bool = True,
+    stages: Collection[Stage] = tuple(Stage),
 ) -> Run:
-    """Start the watcher on the log, and measure until the ledger of both stages covers it.
+    """Start the watcher on the log, and measure until the ledger of the stages covers it.
 
-    `seen` gets the bytes that both stages have, at each look; without `watch` the log is queued already.
+    `seen` gets the bytes that all of them have, at each look; without `watch` the log is queued already.
     """
     with Meter(lambda: {**deployment.roots(), **servers}) as meter:
         started_at = time.monotonic()
         if watch:
             deployment.watch(sample.path)
-        deployment.wait_stored(sample.size, seen)
+        deployment.wait_stored(sample.size, seen, stages)
         seconds = time.monotonic() - started_at
     return Run(sample.lines, seconds, meter.usage, _table_bytes(deployment.engine))
 

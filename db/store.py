@@ -1,4 +1,4 @@
-"""One batch into one stage, in one transaction: source, segment and rows, or nothing."""
+"""One batch into one stage, in one transaction: segment and rows, or nothing; numbers are given ahead."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,7 +81,15 @@ class _Store:
         return stored
 
     def _prepare(self, batch: Batch) -> None:
-        """Do ahead of the transaction what needs no database."""
+        """Do ahead of the transaction what others would wait for: number what is new."""
+        if self._catalogue.known(batch.source) is None:
+            self._catalogue.forget()
+            with transaction(self._engine) as connection:
+                self._number(connection, batch)
+            self._catalogue.keep()
+
+    def _number(self, connection: Connection, batch: Batch) -> None:
+        self._catalogue.source(connection, batch.source)
 
     def within(self, connection: Connection, batch: Batch, *, careful: bool = False) -> Stored:
         """Store a batch as part of the caller's transaction, which rolls back on any error.
@@ -159,6 +167,7 @@ class CleanStore(_Store):
         return self._load(connection, known, won, now, careful)
 
     def _prepare(self, batch: Batch) -> None:
+        super()._prepare(batch)
         self._ahead = None
         known = self._catalogue.known(batch.source)
         format_ = None if known is None else _format_of(batch, known)
@@ -167,6 +176,10 @@ class CleanStore(_Store):
             now = datetime.now(UTC)
             part = Part(known.id, batch.start, batch.block, now.date())
             self._ahead = self._parse(part, format_, format_id, now)
+
+    def _number(self, connection: Connection, batch: Batch) -> None:
+        known = self._catalogue.source(connection, batch.source)
+        self._catalogue.format_id(connection, self._format(connection, known, batch))
 
     def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
         parser = self._parsers.of(format_)

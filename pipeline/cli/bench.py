@@ -15,6 +15,7 @@ from bench.memory import memory
 from bench.peers.contest import peers
 from bench.queries import queries
 from bench.report import Report
+from bench.scaling import scaling
 from bench.throughput import throughput
 from pipeline.cli import options, output
 
@@ -50,8 +51,8 @@ def command(  # noqa: PLR0917 - one for each option
 ) -> None:
     """Measure this machine; NAME is one of them, without one it is all.
 
-    throughput, latency, memory, growth, queries, enrich (what enrichment adds to parsing) and peers. Servers
-    are started on free ports and ended afterwards; lines are generated.
+    throughput, latency, memory, queries, enrich (what enrichment adds to parsing), peers, scaling and growth.
+    Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING", options.settings())
     # An exception, so that every server and child that was started is ended on the way out.
@@ -77,5 +78,6 @@ def benchmarks(
         "queries": partial(queries, lines),
         "enrich": partial(enrich, lines, runs),
         "peers": partial(peers, lines),
+        "scaling": partial(scaling, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }

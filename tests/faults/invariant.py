@@ -12,7 +12,7 @@ from db.models import CleanRecord, RawLog, RejectedLine, Source
 from db.rebuild import LakeGap, rebuild
 from pipeline.checkpoint import read_offsets
 from pipeline.depths import queue_depths
-from pipeline.errors import TransientError
+from pipeline.errors import PipelineError, TransientError
 from pipeline.topology import Stage
 from tests.faults.system import System
 from tests.faults.writer import Writer
@@ -38,7 +38,7 @@ def wait_stored(system: System, writer: Writer, seconds: float = RECOVERY_SECOND
 
     try:
         wait_until(stored, "every line in both stages", seconds)
-    except AssertionError:
+    except PipelineError:
         said = {name: system.log(name)[-1500:] for name in ("watcher", *Stage)}
         raise AssertionError(f"{problems(system, writer)}; ended: {system.ended()}; {said}") from None
 
