@@ -1,12 +1,14 @@
 """Celery's settings, each with its reason; names, queues and addresses come from pipeline/."""
 
 from pipeline.errors import ConfigurationError
+from pipeline.formats.userfile import register
 from pipeline.publish import broker_options
 from pipeline.settings import Settings
 from pipeline.topology import LIVE_QUEUES, MAINTENANCE
 
 try:
     _settings = Settings.from_environment()
+    register(_settings.formats_dir)
 except ConfigurationError as error:
     raise SystemExit(f"error: {error}") from None
 
@@ -87,6 +89,12 @@ beat_schedule = {
         "task": "dead.replay",
         "schedule": _settings.replay_seconds,
         "options": {"expires": _settings.replay_seconds},
+    },
+    # Reports read from the records what is not counted yet: the longer this waits, the longer they take.
+    "count traffic": {
+        "task": "traffic.count",
+        "schedule": _settings.audit_seconds,
+        "options": {"expires": _settings.audit_seconds},
     },
     # Seconds: months have their partitions long before they begin, so this may fail for weeks.
     "prepare partitions": {

@@ -89,6 +89,8 @@ class PrivateRabbit(PrivateNode):
             f"listeners.tcp.local = 127.0.0.1:{self.port}",
             "log.file.level = warning",
             "disk_free_limit.absolute = 50MB",
+            # The log of the quorum queues is held in memory until its file is full: 512 MiB by default.
+            "raft.wal_max_size_bytes = 33554432",
         ]
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "enabled_plugins").write_text("[].\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.errors import PipelineError
-from pipeline.formats import get_format
+from pipeline.formats.ncsa import COMBINED
 from pipeline.formats.parse import BlockParser
 from pipeline.formats.request import REQUEST_COLUMNS, join_url
 
@@ -80,7 +80,7 @@ def _rules(columns: tuple[str, ...]) -> list[Rule]:
     return [rule for rule in RULES if set(rule.sources) <= set(columns)]
 
 
-FORMAT = get_format("combined")
+FORMAT = COMBINED
 PLACE = ("source integer", '"offset" bigint')
 RAW_COLUMNS = (*PLACE, "line text")
 CLEAN_COLUMNS = (

@@ -17,7 +17,7 @@ def load_carefully(
         return []
     try:
         with translated(), connection.begin_nested():
-            loader.load_records(connection, part, shape, parsed)
+            loader.load_records(connection, shape, [loader.records(part, shape, parsed)])
     except ValuesRefused as error:
         if len(parsed.starts) == 1:
             return [_rejected(part, parsed.starts[0], str(error))]

@@ -14,7 +14,7 @@ from db.models import Segment
 from db.rebuild import held_bytes
 from db.store import FALLBACK_FORMAT
 from pipeline.formats import detect, get_format
-from pipeline.formats.base import Format
+from pipeline.formats.line import LogFormat
 
 #: Ranges that are in memory at once.
 PAGE_RANGES = 500
@@ -56,7 +56,7 @@ class Choice:
     named: str | None = None
     redo: bool = False
 
-    def format_of(self, found: CleanRange, of_source: str | None) -> Format | None:
+    def format_of(self, found: CleanRange, of_source: str | None) -> LogFormat | None:
         """Return the format that reads the range today, None where only its bytes can tell.
 
         A format that parsed nothing of the range has no claim to it: then the source's format reads it.
@@ -65,7 +65,7 @@ class Choice:
         name = self.named or own or of_source
         return get_format(name) if name else None
 
-    def leaves(self, found: CleanRange, format_: Format | None) -> bool:
+    def leaves(self, found: CleanRange, format_: LogFormat | None) -> bool:
         """Return whether the range is what this format makes of it already."""
         return not self.redo and format_ is not None and found.made_by == (format_.name, format_.version)
 
@@ -100,7 +100,7 @@ def range_bytes(connection: Connection, found: CleanRange) -> bytes | None:
     return held if held is not None and hashlib.sha256(held).digest() == found.checksum else None
 
 
-def recognised(block: bytes) -> Format:
+def recognised(block: bytes) -> LogFormat:
     """Return the format that a first ingestion of the block by itself takes."""
     return detect(block) or get_format(FALLBACK_FORMAT)
 

@@ -148,19 +148,20 @@ class _Pieces:
     Through a file in memory the rows are copied twice more: as dear as all else that loads the lake.
     """
 
-    def __init__(self, *pieces: bytes) -> None:
-        self._pieces = iter((*pieces, b""))
+    def __init__(self, rows: Iterable[bytes]) -> None:
+        self._pieces = chain((_HEADER,), rows, (_TRAILER, b""))
 
     def read(self, _size: int) -> bytes:
         return next(self._pieces)
 
 
-def copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
-    """Load rows into a table inside the connection's transaction."""
+def copy(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[bytes]) -> None:
+    """Load rows, piece by piece, into a table inside the connection's transaction.
+
+    The driver hides what goes wrong while it reads: pieces that are made on the way must not raise.
+    """
     names = ", ".join(f'"{name}"' for name in columns)
     driver = connection.connection.driver_connection
     assert driver is not None, "a connection in a transaction has its driver's connection"
     with driver.cursor() as cursor:
-        cursor.copy_expert(
-            f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", _Pieces(_HEADER, rows, _TRAILER)
-        )
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", _Pieces(rows))

@@ -13,8 +13,8 @@ from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
 from db.summaries import prefer_summaries, summarise
 from pipeline.formats import FORMATS
-from pipeline.formats.base import COLUMNS, Format
-from pipeline.formats.parse import BlockParser
+from pipeline.formats.base import COLUMNS
+from pipeline.formats.line import LogFormat, Parser, parser_of
 from pipeline.formats.rest import RestReader
 
 #: Old and new values of a column that are kept for a person to read.
@@ -73,7 +73,7 @@ class _Comparison:
         self.difference = Difference(Tally())
         self._source = source
         self._choice = choice
-        self._parsers: dict[str, BlockParser[_Values]] = {}
+        self._parsers: dict[str, Parser[_Values]] = {}
         self._rest: RestReader[_Values] = RestReader(_plain, FORMATS.values)
 
     def run(self, connection: Connection, found: CleanRange) -> None:
@@ -91,8 +91,9 @@ class _Comparison:
         if self._choice.leaves(found, format_):
             tally.skip()
             return
-        parsed = self._parser(format_).parse(block)
-        rest = self._rest.read(format_, parsed.rejected, mixed=self._choice.named is None)
+        parsed = self._parser(format_).parse(block, found.start, found.stored_at)
+        mixed = self._choice.named is None
+        rest = self._rest.read(format_, parsed.rejected, mixed=mixed, at=found.stored_at)
         after = {found.start + line.start for line in rest.rejected}
         tally.replace(parsed.line_count, rejected_starts(connection, found), after)
         new: dict[int, _Values] = {}
@@ -102,9 +103,9 @@ class _Comparison:
             new.update(zip(starts, _rows(columns, lines.groups, len(lines.starts)), strict=True))
         self._compare(_stored(connection, found), new)
 
-    def _parser(self, format_: Format) -> BlockParser[_Values]:
+    def _parser(self, format_: LogFormat) -> Parser[_Values]:
         if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, _plain)
+            self._parsers[format_.name] = parser_of(format_, _plain)
         return self._parsers[format_.name]
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:

@@ -21,10 +21,14 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Won:
-    """A range that this transaction may store: its segment's id and its part of the batch."""
+    """A range that this transaction may store: its segment's id and its part of the batch.
+
+    `stored_at` is when its bytes were stored before, where a replay stores them again.
+    """
 
     segment_id: int
     batch: Batch
+    stored_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,13 @@ def plain_text(block: bytes) -> str | None:
         return None
 
 
+def is_plain(block: bytes) -> bool:
+    """Return whether every line of a block is its own UTF-8 text and a newline, without making that text."""
+    if block.isascii():
+        return block.endswith(b"\n") and b"\0" not in block
+    return plain_text(block) is not None
+
+
 def readable(line: bytes) -> str:
     r"""Return a line as text that both databases take: what is not UTF-8, and NUL, is written as `\xHH`."""
     return line.decode(errors="backslashreplace").replace("\0", "\\x00")

@@ -4,6 +4,7 @@
              ├─ raw_logs          the lake: every line, byte-exact
              ├─ clean_records     the typed fields; the view clean_logs adds what follows from them
              ├─ rejected_lines    lines that do not parse, with the reason
+             ├─ traffic_*         counts of the clean records, for reports (see traffic.py)
              └─ conflicts         blocks that say something else than what is stored
     formats                       which version of which format made a record
     watches                       what the watch over exchange and queues found last
@@ -32,6 +33,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -118,6 +121,12 @@ class Segment(Base):
         CheckConstraint("stage IN ('lake', 'clean')", "stage"),
         CheckConstraint("start_offset >= 0 AND end_offset > start_offset", "range"),
         Index(None, "source_id", "stage", "start_offset", unique=True),
+        Index(
+            "ix_segments_uncounted",
+            "id",
+            postgresql_where=text("NOT is_counted AND stage = 'clean'"),
+            sqlite_where=text("NOT is_counted AND stage = 'clean'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(_BIG_KEY, primary_key=True)
@@ -133,6 +142,8 @@ class Segment(Base):
     format_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey(Format.id))
     batch_id: Mapped[uuid.UUID]
     stored_at: Mapped[datetime]
+    #: Whether its records are in the counts of traffic.py.
+    is_counted: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Conflict(Base):

@@ -1,26 +1,42 @@
 """The named questions that reports ask: of a range of time, of one source or of all.
 
 Times are those of the lines, in UTC, but for what has none: rejected lines and the ledger go by when they
-were stored. A question reads the clean records of its range only: the block range index on `timestamp`
-finds them.
+were stored. What is counted already is read from the counts (traffic.py), the rest from the clean records,
+which the block range index finds.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Date, Engine, Select, cast, func, select, text, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Date,
+    Engine,
+    Select,
+    Subquery,
+    cast,
+    func,
+    or_,
+    select,
+    text,
+    type_coerce,
+    union_all,
+)
 
-from db.columns import Moment
 from db.engine import reading
 from db.ledger import CLEAN
 from db.models import CleanRecord, RejectedLine, Segment
+from db.traffic import Condition, TrafficDay, TrafficMinute, as_text, kinds, size_sum, truncated
 
 #: Least status of an error.
 FIRST_ERROR = 400
 #: Memory of one sort or hash table while a question is answered: tens of thousands of paths fit.
 _WORK_MEMORY = "64MB"
+_ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,8 @@ class Answer:
 
 
 #: Makes the statement of a question for a dialect, "postgresql" or "sqlite".
-Statement = Callable[[Scope, str], "Select[*tuple[Any, ...]]"]
+AnySelect = Select[*tuple[Any, ...]]
+Statement = Callable[[Scope, str], AnySelect]
 
 
 def answer(engine: Engine, name: str, scope: Scope) -> Answer:
@@ -73,73 +90,114 @@ def answer_within(connection: Connection, name: str, scope: Scope) -> Answer:
     return Answer(tuple(result.keys()), [tuple(row) for row in result])
 
 
-def _records(scope: Scope, *columns: Any) -> "Select[*tuple[Any, ...]]":
-    query = select(*columns).where(CleanRecord.timestamp >= scope.since, CleanRecord.timestamp < scope.until)
-    return query if scope.source_id is None else query.where(CleanRecord.source_id == scope.source_id)
+def _counted(
+    scope: Scope, step: timedelta, counts: Callable[[datetime, datetime], AnySelect], records: AnySelect
+) -> Subquery:
+    """Return the rows of `counts` for the whole steps of the range, and of `records` for what they lack.
+
+    They lack what lies before the first step and after the last one, and the segments not counted yet.
+    """
+    if scope.source_id is not None:
+        records = records.where(CleanRecord.source_id == scope.source_id)
+    first, last = _floor(scope.since + step - _INSTANT, step), _floor(scope.until, step)
+    if first >= last:
+        return records.where(_timed(scope.since, scope.until)).subquery()
+    edges = [_timed(*edge) for edge in ((scope.since, first), (last, scope.until)) if edge[0] < edge[1]]
+    uncounted = (Segment.source_id == CleanRecord.source_id) & (Segment.stage == CLEAN) & ~Segment.is_counted
+    inside = (CleanRecord.line_start >= Segment.start_offset) & (CleanRecord.line_start < Segment.end_offset)
+    fresh = records.join(Segment, uncounted & inside).where(_timed(first, last))
+    parts = [counts(first, last), *([records.where(or_(*edges))] if edges else []), fresh]
+    return union_all(*parts).subquery()
 
 
-def _hits() -> Any:
-    return func.count().label("hits")
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - _ORIGIN) % step
 
 
-def _bytes() -> Any:
-    # A sum of bigint is numeric on PostgreSQL; no report needs more than a bigint holds.
-    return func.coalesce(cast(func.sum(CleanRecord.size_bytes), CleanRecord.size_bytes.type), 0).label(
-        "bytes"
+def _timed(since: datetime, until: datetime) -> Condition:
+    return (CleanRecord.timestamp >= since) & (CleanRecord.timestamp < until)
+
+
+def _minutes(scope: Scope, dialect: str) -> Subquery:
+    """Return minute, status, hits and bytes; a key may come in several rows."""
+
+    def counts(first: datetime, last: datetime) -> AnySelect:
+        own = TrafficMinute
+        query = select(own.minute, own.status, own.hits, own.bytes)
+        query = query.where(own.minute >= first, own.minute < last)
+        return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
+
+    minute = truncated("minute", CleanRecord.timestamp, dialect).label("minute")
+    keys = (minute, CleanRecord.status)
+    records = select(*keys, func.count().label("hits"), size_sum(CleanRecord.size_bytes).label("bytes"))
+    return _counted(scope, timedelta(minutes=1), counts, records.select_from(CleanRecord).group_by(*keys))
+
+
+def _values(kind: str, scope: Scope, dialect: str) -> Subquery:
+    """Return value, status, hits and bytes of a kind of traffic_days; a key may come in several rows."""
+
+    def counts(first: datetime, last: datetime) -> AnySelect:
+        own = TrafficDay
+        query = select(own.value, own.status, own.hits, own.bytes).where(own.kind == kind)
+        query = query.where(own.day >= first.date(), own.day < last.date())
+        return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
+
+    value, status = kinds()[kind]
+    sums = (func.count().label("hits"), size_sum(CleanRecord.size_bytes).label("bytes"))
+    shown = as_text(kind, value, dialect).label("value")
+    records = select(shown, status.label("status"), *sums).select_from(CleanRecord)
+    return _counted(
+        scope, timedelta(days=1), counts, records.where(value.is_not(None)).group_by(value, status)
     )
 
 
-def _truncated(unit: str, dialect: str) -> Any:
-    """Return the minute or hour of a record as an expression."""
-    if dialect == "postgresql":
-        # date_bin counts on from the origin: half the time of date_trunc, which looks at time zones.
-        origin = text("timestamptz '2000-01-01 00:00:00+00'")
-        return type_coerce(
-            func.date_bin(text(f"interval '1 {unit}'"), CleanRecord.timestamp, origin), Moment()
-        )
-    length, rest = (16, ":00") if unit == "minute" else (13, ":00:00")
-    return type_coerce(func.substr(CleanRecord.timestamp, 1, length).concat(rest), Moment())
+def _sums(rows: Subquery) -> tuple[Any, Any]:
+    return cast(func.sum(rows.c.hits), BigInteger).label("hits"), size_sum(rows.c.bytes).label("bytes")
 
 
-def _top(column: Any) -> Statement:
-    def statement(scope: Scope, _dialect: str) -> "Select[*tuple[Any, ...]]":
-        ranked = _records(scope, column, _hits(), _bytes()).where(column.is_not(None)).group_by(column)
-        return ranked.order_by(func.count().desc(), column).limit(scope.limit)
+def _top(kind: str, name: str) -> Statement:
+    def statement(scope: Scope, dialect: str) -> AnySelect:
+        rows = _values(kind, scope, dialect)
+        hits, size = _sums(rows)
+        query = select(rows.c.value.label(name), hits, size).group_by(rows.c.value)
+        return query.having(hits != 0).order_by(hits.desc(), rows.c.value).limit(scope.limit)
 
     return statement
 
 
 def _status_classes(unit: str) -> Statement:
-    def statement(scope: Scope, dialect: str) -> "Select[*tuple[Any, ...]]":
-        moment = _truncated(unit, dialect).label(unit)
-        status_class = (CleanRecord.status // 100).label("status_class")
-        return (
-            _records(scope, moment, status_class, _hits())
-            .group_by(moment, status_class)
-            .order_by(moment, status_class)
-        )
+    def statement(scope: Scope, dialect: str) -> AnySelect:
+        rows = _minutes(scope, dialect)
+        moment = truncated(unit, rows.c.minute, dialect).label(unit)
+        status_class = (rows.c.status // 100).label("status_class")
+        hits, _ = _sums(rows)
+        query = select(moment, status_class, hits).group_by(moment, status_class).having(hits != 0)
+        return query.order_by(moment, status_class)
 
     return statement
 
 
-def _errors_by_path(scope: Scope, _dialect: str) -> "Select[*tuple[Any, ...]]":
-    path, status = CleanRecord.path, CleanRecord.status
-    errors = _records(scope, path, status, _hits()).where(status >= FIRST_ERROR).group_by(path, status)
-    return errors.order_by(func.count().desc(), path, status).limit(scope.limit)
+def _errors_by_path(scope: Scope, dialect: str) -> AnySelect:
+    rows = _values("path", scope, dialect)
+    hits, _ = _sums(rows)
+    query = select(rows.c.value.label("path"), rows.c.status, hits).where(rows.c.status >= FIRST_ERROR)
+    query = query.group_by(rows.c.value, rows.c.status)
+    return query.having(hits != 0).order_by(hits.desc(), rows.c.value, rows.c.status).limit(scope.limit)
 
 
-def _bytes_by_hour(scope: Scope, dialect: str) -> "Select[*tuple[Any, ...]]":
-    hour = _truncated("hour", dialect).label("hour")
-    return _records(scope, hour, _hits(), _bytes()).group_by(hour).order_by(hour)
+def _bytes_by_hour(scope: Scope, dialect: str) -> AnySelect:
+    rows = _minutes(scope, dialect)
+    hour = truncated("hour", rows.c.minute, dialect).label("hour")
+    hits, size = _sums(rows)
+    return select(hour, hits, size).group_by(hour).having(hits != 0).order_by(hour)
 
 
-def _busiest_hours(scope: Scope, dialect: str) -> "Select[*tuple[Any, ...]]":
-    return (
-        _bytes_by_hour(scope, dialect).order_by(None).order_by(func.count().desc(), "hour").limit(scope.limit)
-    )
+def _busiest_hours(scope: Scope, dialect: str) -> AnySelect:
+    hours = _bytes_by_hour(scope, dialect).subquery()
+    return select(hours).order_by(hours.c.hits.desc(), hours.c.hour).limit(scope.limit)
 
 
-def _rejected_by_reason(scope: Scope, _dialect: str) -> "Select[*tuple[Any, ...]]":
+def _rejected_by_reason(scope: Scope, _dialect: str) -> AnySelect:
     days = RejectedLine.stored_on.between(scope.since.date(), scope.until.date())
     query = select(RejectedLine.reason, func.count().label("lines")).where(days)
     if scope.source_id is not None:
@@ -151,7 +209,7 @@ def _rejected_by_reason(scope: Scope, _dialect: str) -> "Select[*tuple[Any, ...]
     )
 
 
-def _lines_by_day(scope: Scope, dialect: str) -> "Select[*tuple[Any, ...]]":
+def _lines_by_day(scope: Scope, dialect: str) -> AnySelect:
     # From the ledger: no line is read.
     day = func.date(Segment.stored_at) if dialect == "sqlite" else cast(Segment.stored_at, Date)
     kept = type_coerce(day, Date()).label("day")
@@ -173,9 +231,9 @@ QUERIES: dict[str, Statement] = {
     "bytes_by_hour": _bytes_by_hour,
     "busiest_hours": _busiest_hours,
     "errors_by_path": _errors_by_path,
-    "top_paths": _top(CleanRecord.path),
-    "top_agents": _top(CleanRecord.user_agent),
-    "top_addresses": _top(CleanRecord.ip),
+    "top_paths": _top("path", "path"),
+    "top_agents": _top("agent", "user_agent"),
+    "top_addresses": _top("address", "ip"),
     "rejected_by_reason": _rejected_by_reason,
     "lines_by_day": _lines_by_day,
 }

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from db.cleaned import Choice, CleanRange, clean_ranges, locked_range, range_bytes, recognised
+from db.counting import take_away
 from db.engine import transaction
 from db.faults import ValuesRefused
 from db.ledger import Range, Won
@@ -144,6 +145,7 @@ class _Replacer:
             self._tally.skip()
             return None
         before = rejected_starts(connection, found)
+        take_away(connection, found.source_id, found.start, found.end)
         _delete_rows(connection, found)
         # Without a name it is read as a first ingestion does: what this format rejects, by the others too.
         name = self._choice.named or "auto"
@@ -152,7 +154,7 @@ class _Replacer:
         )
         now = datetime.now(UTC)
         known = Known(found.source_id, self._source.path, format_.name if format_ else of_source)
-        self._store.replace(connection, known, Won(found.id, part), now, careful=careful)
+        self._store.replace(connection, known, Won(found.id, part, found.stored_at), now, careful=careful)
         connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now))
         failpoint.reach("replay.committing")
         return part.line_count, before, rejected_starts(connection, found)

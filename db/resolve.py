@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, delete, exists, select, update
 
 from db import ledger
 from db.conflicts import conflict_block
+from db.counting import take_away
 from db.engine import reading, transaction
 from db.faults import ValuesRefused
-from db.ledger import LAKE
+from db.ledger import CLEAN, LAKE
 from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Source
 from db.rebuild import LakeGap, held_bytes
 from db.store import CleanStore, LakeStore
@@ -242,6 +243,8 @@ class _Resolver:
         return batch.Source(**fields, format=row["format"] or "auto")
 
     def _delete(self, conflict: Conflict, low: int, high: int) -> None:
+        if conflict.stage == CLEAN:
+            take_away(self._connection, conflict.source_id, low, high)
         for model in (RawLog,) if conflict.stage == LAKE else (CleanRecord, RejectedLine):
             within = (model.line_start >= low) & (model.line_start < high)
             self._connection.execute(delete(model).where(model.source_id == conflict.source_id, within))

@@ -13,7 +13,7 @@ from db.ledger import CLEAN, LAKE
 from db.lines import readable
 from db.models import Format, Segment, Source
 from pipeline import batch
-from pipeline.formats import base
+from pipeline.formats.line import LogFormat
 
 #: Sources that one process remembers before it starts anew: some MiB.
 MOST_REMEMBERED = 10_000
@@ -56,12 +56,20 @@ class Catalogue:
 
     def source(self, connection: Connection, source: batch.Source) -> Known:
         """Return a source, added or with its newest path where that is new."""
-        path = path_text(source.path)
-        known = self._sources.get(source.key)
-        if known is None or known.path != path:
-            known = _stored_source(connection, source, path)
+        known = self.known(source)
+        if known is None:
+            known = _stored_source(connection, source, path_text(source.path))
             self._new_sources[source.key] = known
         return known
+
+    def known(self, source: batch.Source) -> Known | None:
+        """Return a source as it is remembered, None where the database has to be asked."""
+        known = self._sources.get(source.key)
+        return known if known is not None and known.path == path_text(source.path) else None
+
+    def known_format_id(self, format_: LogFormat) -> int | None:
+        """Return the number of a format's version as it is remembered."""
+        return self._formats.get((format_.name, format_.version))
 
     def recognise(self, connection: Connection, source: batch.Source, known: Known, name: str) -> str:
         """Remember the format of a source; return the one that stands, if another batch was first."""
@@ -71,10 +79,10 @@ class Catalogue:
         self._new_sources[source.key] = Known(known.id, known.path, stands)
         return stands
 
-    def format_id(self, connection: Connection, format_: base.Format) -> int:
+    def format_id(self, connection: Connection, format_: LogFormat) -> int:
         """Return the number of a format's version, added where it is new."""
         key = (format_.name, format_.version)
-        number = self._formats.get(key)
+        number = self.known_format_id(format_)
         if number is None:
             number = _found_or_added(connection, Format, {"name": key[0], "version": key[1]})
             self._new_formats[key] = number

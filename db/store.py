@@ -18,9 +18,9 @@ from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import FORMATS, detect, get_format
-from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser
-from pipeline.formats.rest import Recovered, RestReader
+from pipeline.formats.line import LogFormat, Parser, parser_of
+from pipeline.formats.parse import Rejected
+from pipeline.formats.rest import RestReader
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -67,6 +67,7 @@ class _Store:
         """
         if not batch.block:
             return Stored()
+        self._prepare(batch)
         try:
             return self._store(batch, careful=False)
         except ValuesRefused:
@@ -77,6 +78,9 @@ class _Store:
             stored = self.within(connection, batch, careful=careful)
         self._catalogue.keep()
         return stored
+
+    def _prepare(self, batch: Batch) -> None:
+        """Do ahead of the transaction what needs no database."""
 
     def within(self, connection: Connection, batch: Batch, *, careful: bool = False) -> Stored:
         """Store a batch as part of the caller's transaction, which rolls back on any error.
@@ -113,14 +117,34 @@ class LakeStore(_Store):
         return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A part in the form that the loader takes: rows by piece, and the lines that do not parse.
+
+    `at` is the moment at which its bytes were stored first: it serves times without a year.
+    """
+
+    part: Part
+    format: LogFormat
+    at: datetime
+    shape: Shape
+    rows: list[Any]
+    rejected: list[Rejected]
+
+
 class CleanStore(_Store):
-    """The clean stage: typed records, and the lines that do not parse with their reasons."""
+    """The clean stage: typed records, and the lines that do not parse with their reasons.
+
+    A batch is parsed before its transaction begins, as far as source and format are known: so no lock is held
+    meanwhile, of which SQLite has a single one for all writers.
+    """
 
     stage = CLEAN
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._parsers: dict[str, BlockParser[Any]] = {}
+        self._parsers: dict[str, Parser[Any]] = {}
+        self._ahead: _Parsed | None = None
         self._rest: RestReader[Any] = RestReader(self._loader.encode, FORMATS.values)
 
     def replace(
@@ -134,48 +158,95 @@ class CleanStore(_Store):
         self._catalogue.forget()
         return self._load(connection, known, won, now, careful)
 
+    def _prepare(self, batch: Batch) -> None:
+        self._ahead = None
+        known = self._catalogue.known(batch.source)
+        format_ = None if known is None else _format_of(batch, known)
+        format_id = None if format_ is None else self._catalogue.known_format_id(format_)
+        if known is not None and format_ is not None and format_id is not None:
+            now = datetime.now(UTC)
+            part = Part(known.id, batch.start, batch.block, now.date())
+            self._ahead = self._parse(part, format_, format_id, now)
+
+    def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
+        shape = Shape(format_id, format_.columns)
+        rows: list[Any] = []
+        rejected: list[Rejected] = []
+        for piece in self._parser(format_).pieces(part.block, part.start, at):
+            if piece.starts:
+                rows.append(self._loader.records(part, shape, piece))
+            rejected += piece.rejected
+        return _Parsed(part, format_, at, shape, rows, rejected)
+
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
-        shape = Shape(self._catalogue.format_id(connection, format_), format_.columns)
+        format_id = self._catalogue.format_id(connection, format_)
         part = Part(known.id, won.batch.start, won.batch.block, now.date())
-        parsed = self._parser(format_).parse(part.block)
-        rejected = parsed.rejected
-        tables = [(shape, parsed)]
+        parsed, self._ahead = self._ahead, None
+        if parsed is None or parsed.part != part or parsed.shape.format_id != format_id:
+            parsed = self._parse(part, format_, format_id, won.stored_at or now)
+        rejected = self._load_records(connection, parsed, careful)
+        if parsed.rejected:
+            mixed = won.batch.source.format == "auto"
+            rejected += self._load_rest(connection, parsed, mixed, careful)
         if rejected:
-            rest = self._rest.read(format_, rejected, mixed=won.batch.source.format == "auto")
-            rejected = rest.rejected
-            tables += [(self._shape(connection, each), each.lines) for each in rest.recovered]
-        for shape_of, lines in tables:
-            if careful:
-                rejected = rejected + load_carefully(self._loader, connection, part, shape_of, lines)
-            elif lines.starts:
-                self._loader.load_records(connection, part, shape_of, lines)
-        if rejected:
-            self._loader.load_rejected(connection, part, shape.format_id, rejected)
-        ledger.settle(connection, won.segment_id, shape.format_id, len(rejected))
+            self._loader.load_rejected(connection, part, format_id, rejected)
+        ledger.settle(connection, won.segment_id, format_id, len(rejected))
         return len(rejected)
 
-    def _shape(self, connection: Connection, recovered: Recovered[Any]) -> Shape:
-        return Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
+    def _load_records(self, connection: Connection, parsed: _Parsed, careful: bool) -> list[Rejected]:
+        """Load the accepted lines; return those that the database refuses."""
+        if not careful:
+            if parsed.rows:
+                self._loader.load_records(connection, parsed.shape, parsed.rows)
+            return []
+        part = parsed.part
+        pieces = self._parser(parsed.format).pieces(part.block, part.start, parsed.at)
+        return [
+            line
+            for piece in pieces
+            for line in load_carefully(self._loader, connection, part, parsed.shape, piece)
+        ]
 
-    def _format(self, connection: Connection, known: Known, batch: Batch) -> Format:
-        if batch.source.format != "auto":
-            return _named(batch.source.format)
-        if known.format is not None:
-            return get_format(known.format)
+    def _load_rest(
+        self, connection: Connection, parsed: _Parsed, mixed: bool, careful: bool
+    ) -> list[Rejected]:
+        """Load what of the rejected lines is a partial record or one of another format; return the others."""
+        rest = self._rest.read(parsed.format, parsed.rejected, mixed=mixed, at=parsed.at)
+        refused: list[Rejected] = []
+        for recovered in rest.recovered:
+            shape = Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
+            if careful:
+                refused += load_carefully(self._loader, connection, parsed.part, shape, recovered.lines)
+            else:
+                rows = self._loader.records(parsed.part, shape, recovered.lines)
+                self._loader.load_records(connection, shape, [rows])
+        return rest.rejected + refused
+
+    def _format(self, connection: Connection, known: Known, batch: Batch) -> LogFormat:
+        format_ = _format_of(batch, known)
+        if format_ is not None:
+            return format_
         found = detect(batch.block)
         if found is None:
             # Not remembered: the next block may show what this source is.
             return get_format(FALLBACK_FORMAT)
         return get_format(self._catalogue.recognise(connection, batch.source, known, found.name))
 
-    def _parser(self, format_: Format) -> BlockParser[Any]:
+    def _parser(self, format_: LogFormat) -> Parser[Any]:
         if format_.name not in self._parsers:
-            self._parsers[format_.name] = BlockParser(format_, self._loader.encode)
+            self._parsers[format_.name] = parser_of(format_, self._loader.encode)
         return self._parsers[format_.name]
 
 
-def _named(name: str) -> Format:
+def _format_of(batch: Batch, known: Known) -> LogFormat | None:
+    """Return the format that the batch names or its source has, None where it has yet to be recognised."""
+    if batch.source.format != "auto":
+        return _named(batch.source.format)
+    return None if known.format is None else get_format(known.format)
+
+
+def _named(name: str) -> LogFormat:
     try:
         return get_format(name)
     except ConfigurationError as error:

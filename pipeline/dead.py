@@ -15,13 +15,6 @@ from pipeline.formats import FORMATS
 from pipeline.publish import CONFIRM_SECONDS, connect
 from pipeline.settings import Settings
 
-#: What this version can read: the envelope and the formats, each with its version.
-READER = "; ".join(
-    (
-        f"envelope {ENVELOPE_VERSION}",
-        *(f"{name} {format_.version}" for name, format_ in sorted(FORMATS.items())),
-    )
-)
 #: Header that a stage writes on a message that it gives up: a map of `reason`, `traceback` and `reader`.
 FAILURE_HEADER = "sluice_failure"
 #: Header that counts how often a dead letter was published again.
@@ -40,6 +33,12 @@ PAST_HEADERS = (
 )
 
 
+def reader() -> str:
+    """Return what this version can read: the envelope and the formats, each with its version."""
+    formats = (f"{name} {format_.version}" for name, format_ in sorted(FORMATS.items()))
+    return "; ".join((f"envelope {ENVELOPE_VERSION}", *formats))
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """A rejected message, kept.
@@ -49,7 +48,7 @@ class DeadLetter:
         id: its task id, or "" where it has none.
         reason: what happened, for people.
         traceback: of the error, or "".
-        reader: what the version that gave it up could read (`READER`), or "" where that is not known.
+        reader: what the version that gave it up could read (`reader`), or "" where that is not known.
         replays: how often it was published again already.
         size_bytes: of its body.
         batch: what it carries, or None where it is not a batch that this version can read.

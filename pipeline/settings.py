@@ -43,16 +43,19 @@ class Settings(BaseSettings):
     log_format: str = Field(
         "auto", alias="SLUICE_LOG_FORMAT", description="format of the lines, or auto to recognise it"
     )
+    formats_dir: Path | None = Field(
+        None, alias="SLUICE_FORMATS_DIR", description="folder of format files, *.toml, of your own"
+    )
     paths: str = Field(
         "",
         alias="SLUICE_PATHS",
         description="what `run` and `watch` take when no path is named; `:` separates",
     )
     batch_count: int = Field(
-        5000, alias="SLUICE_BATCH_COUNT", ge=1, le=100_000, description="most lines in a batch"
+        20_000, alias="SLUICE_BATCH_COUNT", ge=1, le=100_000, description="most lines in a batch"
     )
     batch_byte_size: int = Field(
-        1 << 20, alias="SLUICE_BATCH_BYTE_SIZE", ge=1024, le=16 << 20, description="most bytes in a batch"
+        4 << 20, alias="SLUICE_BATCH_BYTE_SIZE", ge=1024, le=16 << 20, description="most bytes in a batch"
     )
     batch_period_seconds: float = Field(
         0.05,

@@ -36,4 +36,4 @@ def _is_worth_a_try(letter: dead.DeadLetter) -> bool:
 
 
 def _may_be_readable_now(letter: dead.DeadLetter) -> bool:
-    return letter.batch is not None and letter.reader not in ("", dead.READER)
+    return letter.batch is not None and letter.reader not in ("", dead.reader())

@@ -23,7 +23,7 @@ from celery.exceptions import Reject
 
 from pipeline import failpoint
 from pipeline.batch import Batch
-from pipeline.dead import ATTEMPTS_HEADER, FAILURE_HEADER, READER
+from pipeline.dead import ATTEMPTS_HEADER, FAILURE_HEADER, reader
 from pipeline.errors import ConfigurationError, PermanentError, TransientError
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class StageTask(Task):  # type: ignore[misc,unused-ignore]
     def _fail(self, error: Exception) -> NoReturn:
         trace = "".join(traceback.format_exception(error))
         reason = f"{type(error).__name__}: {error}" if isinstance(error, PermanentError) else _name(error)
-        failure = {"reason": reason, "traceback": trace[-8000:], "reader": READER}
+        failure = {"reason": reason, "traceback": trace[-8000:], "reader": reader()}
         self._again(error, {FAILURE_HEADER: failure})
 
     def _again(self, error: Exception, headers: dict[str, Any] | None = None) -> NoReturn:

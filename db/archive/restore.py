@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text, update
 
 from db import schema
 from db.archive.container import READ_BYTES, Archive, ArchiveDamaged
 from db.archive.tables import TABLES, columns_of, is_empty, names, readers
 from db.engine import transaction
+from db.models import Segment
 from pipeline.errors import ConfigurationError
 
 #: Rows that one statement takes on SQLite.
@@ -51,6 +52,8 @@ def restore(engine: Engine, archive: Archive) -> dict[str, int]:
                 "--source or --day, which adds only what is missing"
             )
         rows = {table: load(connection, archive, table) for table in TABLES}
+        # The counts for reports are no part of an archive: they follow from the records.
+        connection.execute(update(Segment).values(is_counted=False))
         _compare(archive, rows)
         if connection.dialect.name == "postgresql":
             _count_on(connection)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, LargeBinary, Text, Uuid, literal, select
+from sqlalchemy import JSON, Boolean, Connection, Double, FromClause, LargeBinary, Text, Uuid, literal, select
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from db.archive.container import Archive
@@ -60,7 +60,13 @@ def _sqlite_field(column: KeyedColumnElement[Any]) -> str:
         value = f"CASE WHEN {name} IS NOT NULL THEN '\\\\x' || lower(hex({name})) END"
     elif isinstance(column.type, Moment):
         value = f"{name} || '+00'"
-    elif isinstance(column.type, Text):
+    elif isinstance(column.type, Boolean):
+        value = f"CASE WHEN {name} IS NOT NULL THEN substr('ft', {name} + 1, 1) END"
+    elif isinstance(column.type, Double):
+        # As many digits as give the same number again.
+        value = f"printf('%!.17g', {name})"
+        value = f"CASE WHEN {name} IS NOT NULL THEN {value} END"
+    elif isinstance(column.type, Text | JSON):
         value = name
         for character, escape in (
             ("'\\'", "\\\\"),
@@ -86,6 +92,8 @@ def _reader(kind: object) -> Reader:
         return _nullable(_moment)
     if isinstance(kind, Uuid):
         return _nullable(lambda field: field.replace("-", ""))
+    if isinstance(kind, Boolean):
+        return _nullable(lambda field: int(field == "t"))
     # Numbers too: a column of SQLite makes a number of what looks like one, where it is one of numbers.
     return text
 

@@ -2,10 +2,12 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import click
 
+from pipeline.cli import format_tests as tests
 from pipeline.cli import from_config, options, output, stream
 from pipeline.cli.main import FAILED, OK
 from pipeline.errors import ConfigurationError
@@ -13,6 +15,7 @@ from pipeline.formats import FORMATS, get_format, recognise, scores, trial
 from pipeline.formats.base import COLUMNS, Format
 from pipeline.formats.detection import recognised
 from pipeline.formats.fields import decode
+from pipeline.formats.line import LogFormat
 from pipeline.formats.trial import Kind, Trial
 
 #: Most characters of a value, and of a line on either side of where matching stopped, that are printed.
@@ -23,21 +26,25 @@ SHOWN_BYTES = 8 * SHOWN_CHARACTERS
 MOST_SHOWN = 5
 #: East Asian widths of characters that take two cells of a terminal.
 WIDE = ("W", "F")
-_name = options.FormatName(list(FORMATS))
+
+
+_name = options.format_name
 
 
 @click.group("formats")
 def command() -> None:
     """Show the log formats, and try one on a file; nothing is stored."""
+    options.settings()
 
 
 command.add_command(from_config.command)
+command.add_command(tests.command)
 
 
 @command.command("list")
 @options.common
 def list_(as_json: bool) -> int:
-    """Show the built-in formats: name, version, how many columns each fills, and what writes it."""
+    """Show the formats: name, version, how many columns each fills, and what writes it."""
     heads = ("name", "version", "columns", "description")
     rows = [(each.name, each.version, len(each.columns), each.description) for each in FORMATS.values()]
     if as_json:
@@ -57,20 +64,27 @@ def show(name: str, as_json: bool) -> int:
     values = records[0].values if records else {}
     heads = ("group", "column", "type", "example")
     rows = [
-        (group.name, column, str(COLUMNS[column]), values.get(column))
-        for group in format_.groups
-        for column in group.columns
+        (group, column, str(COLUMNS[column]), values.get(column))
+        for group, columns in _groups(format_)
+        for column in columns
     ]
     heading = {key: getattr(format_, key) for key in ("name", "version", "description", "pattern")}
     heading["example"] = decode(format_.example)
     if as_json:
         output.emit_json(heading | {"columns": [dict(zip(heads, row, strict=True)) for row in rows]})
         return OK
-    for key, value in heading.items():
+    for key, value in filter(itemgetter(1), heading.items()):
         print(f"{key:<13}{output.escape(str(value))}")
     print()
     print(output.table(heads, rows))
     return OK
+
+
+def _groups(format_: LogFormat) -> list[tuple[str, tuple[str, ...]]]:
+    """Return names of groups of the pattern with the columns of each; a reader of lines has one."""
+    if isinstance(format_, Format):
+        return [(group.name, group.columns) for group in format_.groups]
+    return [("line", format_.columns)]
 
 
 @command.command("try")
@@ -105,7 +119,7 @@ def _chain(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield from blocks
 
 
-def _recognised(path: str, shares: Mapping[Format, float], *, empty: bool) -> Format:
+def _recognised(path: str, shares: Mapping[LogFormat, float], *, empty: bool) -> LogFormat:
     format_ = recognise(shares)
     if empty:
         raise ConfigurationError(f"{path}: it is empty, so no format is recognised; name one with --format")
@@ -117,7 +131,7 @@ def _recognised(path: str, shares: Mapping[Format, float], *, empty: bool) -> Fo
     return format_
 
 
-def _described(tried: Trial, shares: Mapping[Format, float]) -> dict[str, Any]:
+def _described(tried: Trial, shares: Mapping[LogFormat, float]) -> dict[str, Any]:
     return {
         "format": tried.format.name,
         "version": tried.format.version,
@@ -149,7 +163,7 @@ def _described_kind(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: int) -> Iterator[str]:
+def _sections(path: str, tried: Trial, shares: Mapping[LogFormat, float], limit: int) -> Iterator[str]:
     format_ = tried.format
     more = " (there may be more: --lines)" if tried.lines == limit else ""
     yield "\n".join(
@@ -168,7 +182,7 @@ def _sections(path: str, tried: Trial, shares: Mapping[Format, float], limit: in
         yield _records(tried)
 
 
-def _shares(shares: Mapping[Format, float]) -> str:
+def _shares(shares: Mapping[LogFormat, float]) -> str:
     """Return the shares that are not zero, and how sure the largest one is."""
     some = [f"{output.escape(each.name)} {100 * share:.1f} %" for each, share in shares.items() if share]
     found = recognised(shares)
@@ -176,7 +190,7 @@ def _shares(shares: Mapping[Format, float]) -> str:
     return (", ".join(some) or "no format has one of them") + sure
 
 
-def _confidence(shares: Mapping[Format, float]) -> dict[str, Any] | None:
+def _confidence(shares: Mapping[LogFormat, float]) -> dict[str, Any] | None:
     found = recognised(shares)
     return (
         None if found is None else {"format": found.format.name, "share": found.share, "margin": found.margin}

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from pipeline.errors import ConfigurationError
-from pipeline.formats import get_format, w3c
+from pipeline.formats import FORMATS, get_format, w3c
+from pipeline.formats.userfile import register
 from pipeline.settings import Settings
 
 _Function = Callable[..., Any]
@@ -27,21 +28,29 @@ def backfill(function: _Function) -> _Function:
     return click.option("--newest-first", is_flag=True, help=text)(function)
 
 
-class FormatName(click.Choice[str]):
-    """The name of a format: one of those that are listed, or one that makes a format by itself."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the name, refused where no format has it."""
-        return get_format(value).name if w3c.makes(value) else super().convert(value, param, ctx)
-
-
 def settings() -> Settings:
-    """Return the settings of the environment.
+    """Return the settings of the environment, and take up the formats of their folder.
 
     Raises:
-        ConfigurationError: a variable does not fit.
+        ConfigurationError: a variable or a format file does not fit.
     """
-    return Settings.from_environment()
+    found = Settings.from_environment()
+    register(found.formats_dir)
+    return found
+
+
+def format_name(value: str) -> str:
+    """Return the name of a format, built in or of the user's, which only the settings tell; for click.
+
+    Raises:
+        BadParameter: there is no such format; lists those there are.
+    """
+    settings()
+    if w3c.makes(value):
+        return get_format(value).name
+    if value not in FORMATS:
+        raise click.BadParameter(f"no format {value!r}; use one of {', '.join(FORMATS)}")
+    return value
 
 
 def patterns(paths: Sequence[str], settings: Settings) -> tuple[str, ...]:

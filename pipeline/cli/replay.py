@@ -16,7 +16,6 @@ from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import find_source, open_database
 from pipeline.errors import ConfigurationError
-from pipeline.formats import FORMATS
 
 #: What is counted for each source.
 COUNTS = tuple(each.name for each in fields(Tally) if each.name != "first_unavailable")
@@ -35,9 +34,7 @@ def command() -> None:
     help="Only ranges that clean stored then or later: YYYY-MM-DD or an ISO time, UTC unless it names an "
     "offset. Not the time in the lines; a replay stores anew, its ranges count from then on.",
 )
-@click.option(
-    "--format", "named", type=options.FormatName(list(FORMATS)), help="Read --source with this format."
-)
+@click.option("--format", "named", type=options.format_name, help="Read --source with this format.")
 @click.option("--all", "redo", is_flag=True, help="Also what today's version has read already.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change, with examples.")
 @options.common

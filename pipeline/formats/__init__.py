@@ -5,13 +5,21 @@ from collections.abc import Mapping
 from pipeline.errors import ConfigurationError
 from pipeline.formats import detection, w3c
 from pipeline.formats.access import COMBINED_DURATION, NGINX_MAIN, NGINX_TIMED, VHOST_COMBINED
+from pipeline.formats.application import APPLICATION
 from pipeline.formats.balancers import ALB, HAPROXY
-from pipeline.formats.base import Format
 from pipeline.formats.errorlog import APACHE22_ERROR, APACHE_ERROR, NGINX_ERROR
+from pipeline.formats.jsonlines import JSON
+from pipeline.formats.line import LogFormat
+from pipeline.formats.logfmt import LOGFMT
 from pipeline.formats.ncsa import COMBINED, COMMON, PROXY
+from pipeline.formats.openssh import OPENSSH
+from pipeline.formats.syslog import SYSLOG, SYSLOG_5424
 
-#: The built-in formats by name. A line that two of them read is the first one's: special before general.
-FORMATS: dict[str, Format] = {
+#: Formats that are no single pattern; what openssh reads is syslog as well.
+LINE_FORMATS: tuple[LogFormat, ...] = (JSON, LOGFMT, SYSLOG_5424, OPENSSH, APPLICATION, SYSLOG)
+#: The formats by name, built in, then those of users. A line that two of them read is the first one's, so
+#: special ones stand before general ones.
+FORMATS: dict[str, LogFormat] = {
     format_.name: format_
     for format_ in (
         VHOST_COMBINED,
@@ -27,11 +35,12 @@ FORMATS: dict[str, Format] = {
         HAPROXY,
         ALB,
         w3c.W3C,
+        *LINE_FORMATS,
     )
 }
 
 
-def get_format(name: str) -> Format:
+def get_format(name: str) -> LogFormat:
     """Return the format of that name.
 
     Raises:
@@ -48,17 +57,17 @@ def get_format(name: str) -> Format:
         ) from None
 
 
-def scores(block: bytes) -> dict[Format, float]:
+def scores(block: bytes) -> dict[LogFormat, float]:
     """Return for each built-in format the share, 0 to 1, of a sample of the lines that are its own."""
     return detection.shares_of(block, FORMATS.values())
 
 
-def recognise(shares: Mapping[Format, float]) -> Format | None:
+def recognise(shares: Mapping[LogFormat, float]) -> LogFormat | None:
     """Return the format with the largest of these shares, None where none has half of the lines."""
     found = detection.recognised(shares)
     return found.format if found else None
 
 
-def detect(block: bytes) -> Format | None:
+def detect(block: bytes) -> LogFormat | None:
     """Return the format that most of a sample of the block's lines have, None where none has half of them."""
     return recognise(scores(block))

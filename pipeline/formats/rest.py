@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from typing import Generic, TypeVar
 
 from pipeline.formats import w3c
 from pipeline.formats.base import Format
+from pipeline.formats.line import LogFormat, Parser, alone, parser_of
 from pipeline.formats.memo import Encode
-from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
+from pipeline.formats.parse import ParsedBlock, Rejected
 from pipeline.formats.partial import PartialParser
 
 T = TypeVar("T")
@@ -26,7 +28,7 @@ class Recovered(Generic[T]):
         lines: starts in the block and groups; nothing is rejected there.
     """
 
-    format: Format
+    format: LogFormat
     columns: tuple[str, ...]
     lines: ParsedBlock[T]
 
@@ -45,36 +47,43 @@ class RestReader(Generic[T]):
     It keeps parsers, so use one for many blocks, in one thread.
     """
 
-    def __init__(self, encode: Encode[T], others: Callable[[], Iterable[Format]]) -> None:
+    def __init__(self, encode: Encode[T], others: Callable[[], Iterable[LogFormat]]) -> None:
         self._encode = encode
         self._others = others
-        self._parsers: dict[Format, BlockParser[T]] = {}
+        self._parsers: dict[LogFormat, Parser[T]] = {}
         self._partial: dict[Format, PartialParser[T]] = {}
 
-    def read(self, format_: Format, rejected: Sequence[Rejected], *, mixed: bool) -> Rest[T]:
-        """Return what lines are that `format_` rejects; only a mixed source has lines of other formats."""
-        recovered = []
+    def read(
+        self, format_: LogFormat, rejected: Sequence[Rejected], *, mixed: bool, at: datetime | None = None
+    ) -> Rest[T]:
+        """Return what lines are that `format_` rejects; only a mixed source has lines of other formats.
+
+        `at` is the moment at which they were stored first.
+        """
+        recovered: list[Recovered[T]] = []
         lines = list(rejected)
         for other in self._candidates(format_, lines) if mixed else ():
             if other is not format_ and lines:
-                taken, lines = self._in_other(other, format_, lines)
+                taken, lines = self._in_other(other, format_, lines, at)
                 recovered += taken
-        taken, lines = self._in_part(format_, lines)
-        return Rest([*recovered, *taken], lines)
+        if isinstance(format_, Format):
+            taken, lines = self._in_part(format_, lines)
+            recovered += taken
+        return Rest(recovered, lines)
 
-    def _candidates(self, format_: Format, lines: list[Rejected]) -> Iterable[Format]:
+    def _candidates(self, format_: LogFormat, lines: list[Rejected]) -> Iterable[LogFormat]:
         headers = any(format_.is_header(each.line) for each in lines)
         declared = w3c.declared(b"\n".join(each.line for each in lines)) if headers else None
         return [*([declared] if declared else []), *self._others()]
 
     def _in_other(
-        self, other: Format, format_: Format, lines: list[Rejected]
+        self, other: LogFormat, format_: LogFormat, lines: list[Rejected], at: datetime | None
     ) -> tuple[list[Recovered[T]], list[Rejected]]:
         # A match alone is quick to fail; the parser would look for a reason that no one reads.
         tried = [each for each in lines if _may_be_foreign(format_, each.line) and other.match(each.line)]
         if other not in self._parsers:
-            self._parsers[other] = BlockParser(other, self._encode)
-        parsed = self._parsers[other].parse(b"".join(each.line + b"\n" for each in tried))
+            self._parsers[other] = parser_of(alone(other), self._encode)
+        parsed = self._parsers[other].parse(b"".join(each.line + b"\n" for each in tried), at=at)
         if not parsed.starts:
             return [], lines
         places = dict(zip(accumulate((len(each.line) + 1 for each in tried), initial=0), tried, strict=False))
@@ -96,5 +105,5 @@ class RestReader(Generic[T]):
         return [found], [each for each, values in read if values is None]
 
 
-def _may_be_foreign(format_: Format, line: bytes) -> bool:
+def _may_be_foreign(format_: LogFormat, line: bytes) -> bool:
     return 0 < len(line) <= LONGEST_FOREIGN_BYTES and not format_.is_header(line)

@@ -8,8 +8,9 @@ from itertools import islice
 from typing import IO, Any
 
 from pipeline.formats import FORMATS
-from pipeline.formats.base import HEADER_REASON, LONGEST_LINE_BYTES, Format
-from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
+from pipeline.formats.base import HEADER_REASON, LONGEST_LINE_BYTES
+from pipeline.formats.line import LogFormat, parser_of
+from pipeline.formats.parse import ParsedBlock, Rejected
 from pipeline.formats.rest import Recovered, RestReader
 
 #: Bytes of lines that are parsed at once; what the formats are recognised from is the first such block.
@@ -62,7 +63,7 @@ class Trial:
         kinds: kinds of rejected lines by signature, in the order of their first lines.
     """
 
-    format: Format
+    format: LogFormat
     lines: int = 0
     records: int = 0
     partial: Counter[str] = field(default_factory=Counter)
@@ -113,12 +114,12 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line + b"\n"
 
 
-def try_format(format_: Format, blocks: Iterable[bytes], first: int, *, mixed: bool = False) -> Trial:
+def try_format(format_: LogFormat, blocks: Iterable[bytes], first: int, *, mixed: bool = False) -> Trial:
     """Return what a format makes of blocks of whole lines, with its first so many records.
 
     With `mixed` a line that it does not take is tried by the other formats, as in a recognised source.
     """
-    parser = BlockParser(format_, _named)
+    parser = parser_of(format_, _named)
     rest: RestReader[dict[str, Any]] = RestReader(_named, FORMATS.values)
     trial = Trial(format_)
     for block in blocks:

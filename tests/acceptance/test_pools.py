@@ -188,7 +188,7 @@ def test_spoilt_batch_is_a_dead_letter_at_once(system: System) -> None:
     (letter,) = system.wait_for_dead(LAKE, 1)
 
     assert letter.reason.startswith("EnvelopeError: checksum does not match")
-    assert letter.reader == dead.READER
+    assert letter.reader == dead.reader()
     assert "Traceback" in letter.traceback
     assert queue_depths(system.settings)[CLEAN].dead == 0
 

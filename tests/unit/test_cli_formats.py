@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.formats import FORMATS
-from tests.unit.formats.lines import COMBINED_LINE, COMMON_LINE, PROXY_LINE
+from tests.unit.formats.lines import COMBINED_LINE, COMMON_LINE, PATTERNS, PROXY_LINE
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_every_format_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(each["description"] in printed(capsys, "list") for each in listed)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [each.name for each in PATTERNS])
 def test_a_format_is_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`show` has the pattern with its placeholders, the columns by group, and the example's typed values."""
     shown = answer(capsys, "show", name)
@@ -254,5 +254,5 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     """A file that is not there, a folder, and an unknown format end with code 2 and say what is wrong."""
     assert "No such file" in answer(capsys, "try", str(tmp_path / "none"), code=USAGE)["error"]
     assert "not a regular file" in answer(capsys, "try", str(tmp_path), code=USAGE)["error"]
-    assert "'combined'" in answer(capsys, "try", "-", "--format", "apache", code=USAGE)["error"]
-    assert "'combined'" in answer(capsys, "show", "apache", code=USAGE)["error"]
+    assert "combined, common" in answer(capsys, "try", "-", "--format", "apache", code=USAGE)["error"]
+    assert "combined, common" in answer(capsys, "show", "apache", code=USAGE)["error"]

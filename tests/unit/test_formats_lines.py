@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.formats import FORMATS, get_format
+from pipeline.formats import get_format
 from pipeline.formats.base import COLUMNS, ColumnType
-from tests.unit.formats.lines import COMBINED_LINE, COMMON_LINE, HEAD, PROXY_LINE, parse, record
+from tests.unit.formats.lines import COMBINED_LINE, COMMON_LINE, HEAD, PATTERNS, PROXY_LINE, parse, record
 
 COMBINED, COMMON, PROXY = (get_format(name) for name in ("combined", "common", "proxy"))
 #: The Python type of a value in a column of each type.
@@ -71,7 +71,7 @@ def test_proxy_line_fills_its_columns() -> None:
 @pytest.mark.parametrize("line", [COMMON_LINE, COMBINED_LINE, PROXY_LINE])
 def test_values_have_the_types_of_their_columns(line: bytes) -> None:
     """Each format gives values of the type that COLUMNS states, or NULL, and a timestamp always."""
-    (columns,) = [record(format_, line) for format_ in FORMATS.values() if not parse(format_, line).rejected]
+    (columns,) = [record(format_, line) for format_ in PATTERNS if not parse(format_, line).rejected]
 
     assert isinstance(columns.pop("start"), int)
     assert columns["timestamp"] is not None

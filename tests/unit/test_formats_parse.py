@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.formats import FORMATS, get_format
+from pipeline.formats import get_format
 from pipeline.formats.base import Format
 from pipeline.formats.parse import BlockParser
 from tests.unit.formats.lines import (
@@ -15,6 +15,7 @@ from tests.unit.formats.lines import (
     COMBINED_LINE,
     COMMON_LINE,
     HEAD,
+    PATTERNS,
     PROXY_LINE,
     by_hand,
     parse,
@@ -25,7 +26,7 @@ from tests.unit.formats.lines import (
 )
 
 COMBINED = get_format("combined")
-ANY_FORMAT = st.sampled_from(list(FORMATS.values()))
+ANY_FORMAT = st.sampled_from(PATTERNS)
 
 
 def lines_of(block: bytes) -> list[bytes]:
@@ -64,7 +65,7 @@ def test_every_line_is_accepted_or_rejected(format_: Format, block: bytes) -> No
 @given(BLOCKS)
 def test_quick_and_strict_readings_take_no_more_than_the_exact_one(block: bytes) -> None:
     """A line that the quick or the strict reading takes has the same captures in the exact one."""
-    for format_ in FORMATS.values():
+    for format_ in PATTERNS:
         for reading in ("quick", "strict"):
             pattern = format_.block_pattern(reading)
             for line in lines_of(block):
@@ -149,7 +150,7 @@ def test_carriage_return_before_the_newline_belongs_to_no_field() -> None:
 
     for line in (COMBINED_LINE, odd):
         assert record(COMBINED, line) == record(COMBINED, line + b"\r")
-    for format_ in FORMATS.values():
+    for format_ in PATTERNS:
         assert record(format_, format_.example) == record(format_, format_.example + b"\r")
     assert parse(get_format("proxy"), PROXY_LINE + b"x\r\n").rejected[0].line == PROXY_LINE + b"x\r"
 

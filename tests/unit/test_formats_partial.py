@@ -17,6 +17,7 @@ from tests.unit.formats.lines import (
     COMBINED_LINE,
     COMMON_LINE,
     HEAD,
+    PATTERNS,
     PROXY_LINE,
     by_hand,
     parse,
@@ -27,8 +28,8 @@ from tests.unit.formats.lines import (
 
 COMBINED, COMMON = get_format("combined"), get_format("common")
 Row = dict[str, Any]
-CUTTABLE = [format_ for format_ in FORMATS.values() if format_.essential]
-ANY_FORMAT = st.sampled_from(list(FORMATS.values()))
+CUTTABLE = [format_ for format_ in PATTERNS if format_.essential]
+ANY_FORMAT = st.sampled_from(PATTERNS)
 
 
 def read(format_: Format, block: bytes, *, mixed: bool = False) -> Rest[Row]:

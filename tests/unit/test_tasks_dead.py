@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.batch import Batch, Source
-from pipeline.dead import READER, DeadLetter
+from pipeline.dead import DeadLetter, reader
 from tasks.dead import REPLAYS, _is_worth_a_try, _may_be_readable_now
 
 LETTER = DeadLetter(
@@ -13,7 +13,7 @@ LETTER = DeadLetter(
     id="t",
     reason="PermanentError: the batch names a format that is not known here",
     traceback="",
-    reader=READER,
+    reader=reader(),
     replays=0,
     size_bytes=5,
     batch=Batch(Source("ab" * 16, "web-1", "/logs/a.log"), 0, b"line\n"),
@@ -27,7 +27,7 @@ def test_a_dead_letter_is_tried_a_few_times(replays: int, worth: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "readable"), [(READER, False), ("", False), ("envelope 1; common 0", True)]
+    ("reader", "readable"), [(reader(), False), ("", False), ("envelope 1; common 0", True)]
 )
 def test_another_version_tries_what_an_older_one_gave_up(reader: str, readable: bool) -> None:
     """The version that gave it up does not try at once, one with other formats does, whatever the count."""

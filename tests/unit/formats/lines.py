@@ -5,8 +5,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedLine
+from pipeline.formats import FORMATS
 from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser, ParsedBlock
+from pipeline.formats.line import LogFormat, parser_of
+from pipeline.formats.parse import ParsedBlock
 
 HEAD = b"203.0.113.9 - - [17/May/2015:10:05:03 +0000] "
 COMMON_LINE = HEAD + b'"GET /a?b=1 HTTP/1.1" 200 1386'
@@ -15,6 +17,8 @@ PROXY_LINE = (
     b"203.0.113.9 YWN6Z2YRMwbb1KF jane.doe@example.org [01/Mar/2023:00:00:09 -0500] "
     b'"GET https://app.example.com:443/a?x=1 HTTP/1.1" 200 1386 -'
 )
+#: The formats that are one pattern.
+PATTERNS = [each for each in FORMATS.values() if isinstance(each, Format)]
 #: What lines are made of, and what breaks them.
 PIECES = (
     *(
@@ -50,9 +54,9 @@ def typed(columns: tuple[str, ...], values: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(columns, values, strict=True))
 
 
-def parse(format_: Format, block: bytes) -> ParsedBlock[dict[str, Any]]:
+def parse(format_: LogFormat, block: bytes) -> ParsedBlock[dict[str, Any]]:
     """Return a block as a fresh parser reads it."""
-    return BlockParser(format_, typed).parse(block)
+    return parser_of(format_, typed).parse(block)
 
 
 def records(parsed: ParsedBlock[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -63,7 +67,7 @@ def records(parsed: ParsedBlock[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def record(format_: Format, line: bytes) -> dict[str, Any]:
+def record(format_: LogFormat, line: bytes) -> dict[str, Any]:
     """Return the columns of the one line of a block, which is accepted."""
     parsed = parse(format_, line + b"\n")
     assert not parsed.rejected, parsed.rejected
@@ -71,7 +75,7 @@ def record(format_: Format, line: bytes) -> dict[str, Any]:
     return only
 
 
-def rejection(format_: Format, line: bytes) -> tuple[str, int | None]:
+def rejection(format_: LogFormat, line: bytes) -> tuple[str, int | None]:
     """Return reason and position of the one line of a block, which is rejected."""
     (only,) = parse(format_, line + b"\n").rejected
     return only.reason, only.position
