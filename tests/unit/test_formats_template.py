@@ -8,7 +8,9 @@ import pytest
 from pipeline.errors import ConfigurationError
 from pipeline.formats import get_format
 from pipeline.formats.apache import from_apache
+from pipeline.formats.base import Format
 from pipeline.formats.nginx import from_nginx
+from pipeline.formats.samples import SAMPLES
 from pipeline.generate import generate_lines
 from tests.unit.formats.lines import COMBINED_LINE, COMMON_LINE, parse, record, records, rejection
 
@@ -178,6 +180,27 @@ def test_a_string_that_no_one_can_read_back_is_refused(compiler: Any, string: st
     """A string whose lines are ambiguous, or without a time, is refused by the names of its variables."""
     with pytest.raises(ConfigurationError, match=f"format mine: .*{complaint}"):
         compiler("mine", string)
+
+
+MADE = {
+    **{f"nginx: {name}": from_nginx("mine", string) for name, (string, *_) in NGINX_CASES.items()},
+    **{f"Apache: {name}": from_apache("mine", string) for name, (string, *_) in APACHE_CASES.items()},
+    "nginx": from_nginx("mine", NGINX),
+    "virtual hosts": from_apache("mine", VHOST),
+    **{form: from_apache("mine", f"%{{{form}}}t") for form in ("sec", "msec", "usec", "%d/%b/%Y:%T %z")},
+}
+
+
+@pytest.mark.parametrize("format_", MADE.values(), ids=MADE)
+def test_a_made_format_has_an_example(format_: Format) -> None:
+    """A format made from a string comes with a line that it reads, all typed columns filled."""
+    columns = record(format_, format_.example)
+
+    assert columns["timestamp"].year == 2015
+    assert columns.get("status", 200) == 200
+    assert all(
+        columns[name] is not None for group in format_.groups for name in group.columns[:1] if name in SAMPLES
+    )
 
 
 def test_a_rejected_line_names_the_variable() -> None:
