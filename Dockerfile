@@ -1,11 +1,13 @@
 # One image for every service; what a container does is its command.
 FROM python:3.13-slim AS build
-COPY requirements.txt constraints.txt ./
-RUN python -m venv /opt/sluice \
-    && /opt/sluice/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --requirement requirements.txt --constraint constraints.txt
+COPY requirements.lock ./
+RUN python -m venv --without-pip /opt/sluice \
+    && pip --python /opt/sluice/bin/python install --no-cache-dir --disable-pip-version-check \
+        --require-hashes --only-binary :all: --requirement requirements.lock
 
 FROM python:3.13-slim
+# Nothing that installs: what runs here is what was built.
+RUN python -m pip uninstall --yes --quiet --root-user-action=ignore pip
 # Numbers, so that an orchestrator can see that it is not root; the state folder is theirs before a volume covers it.
 RUN groupadd --gid 10001 sluice \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/sluice sluice \

@@ -12,7 +12,7 @@ ARGS ?=
 # One more option for pytest, as in `make test PYTEST="-k ledger -x"`.
 PYTEST ?=
 
-.PHONY: help run test lint types faults soak bench lock clean
+.PHONY: help run test lint types faults soak bench lock audit clean
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,19 +38,23 @@ soak: $(VENV)/dev.stamp ## the same in its long form (hours)
 bench: $(VENV)/dev.stamp ## measure this machine; ARGS="throughput --json"
 	@$(PYTHON) -m pipeline bench $(ARGS)
 
-lock: $(VENV)/dev.stamp ## write the versions in .venv to constraints.txt
+lock: $(VENV)/dev.stamp ## write the versions in .venv to constraints.txt, and their hashes to requirements*.lock
 	@sh .ci/lock $(PYTHON) > constraints.new && mv constraints.new constraints.txt
+	@sh .ci/hashes $(VENV)/bin/uv
+
+audit: $(VENV)/dev.stamp ## compare the locked versions with the vulnerabilities known to PyPI (needs the network)
+	@sh .ci/audit $(VENV)/bin/uv $(PYTHON)
 
 clean: ## remove .venv and caches; what was stored in var/ stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	@find pipeline tasks db tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/run.stamp: requirements.txt constraints.txt .ci/venv
-	@sh .ci/venv $(VENV) requirements.txt
+$(VENV)/run.stamp: requirements.lock .ci/venv
+	@sh .ci/venv $(VENV) requirements.lock
 	@touch $@
 
-$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
-	@sh .ci/venv $(VENV) requirements-dev.txt
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	@sh .ci/venv $(VENV) requirements-dev.lock
 	@touch $@
 
 $(SAMPLE): | $(VENV)/run.stamp

@@ -67,9 +67,14 @@ task_send_sent_event = False
 worker_enable_remote_control = not _settings.embedded_broker
 worker_hijack_root_logger = True
 worker_redirect_stdouts = False
+# Colours are control characters, which tasks/logs.py writes as escapes.
+worker_log_color = False
 
 # --- Beat ---------------------------------------------------------------------------------------------------
 timezone = "UTC"
+beat_scheduler = "tasks.schedule:Schedule"
+# Seconds: beat gives a sign of life at least this often.
+beat_max_loop_interval = 30.0
 beat_schedule_filename = str(_settings.state_dir / "beat-schedule")
 beat_schedule = {
     "audit and repair": {

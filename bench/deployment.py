@@ -71,7 +71,7 @@ class Deployment:
 
     def watch(self, path: Path) -> None:
         """Start the watcher on a file or folder."""
-        self.supervisor.start(children.watcher([str(path)], once=False))
+        self.supervisor.start(children.watcher([str(path)], self.settings, once=False))
 
     def stop_watcher(self) -> None:
         """Stop the watcher after the batch in hand."""

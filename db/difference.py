@@ -12,10 +12,9 @@ from db.models import CleanRecord
 from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
 from db.summaries import prefer_summaries, summarise
-from pipeline.formats import FORMATS
+from pipeline.enrich.enrichment import NOTHING, Enrichment
+from pipeline.enrich.parsers import Parsers
 from pipeline.formats.base import COLUMNS
-from pipeline.formats.line import LogFormat, Parser, parser_of
-from pipeline.formats.rest import RestReader
 
 #: Old and new values of a column that are kept for a person to read.
 EXAMPLES = 3
@@ -49,7 +48,9 @@ class Difference:
     changed: dict[str, Change] = field(default_factory=dict)
 
 
-def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
+def preview(
+    engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment = NOTHING
+) -> Difference:
     """Return what a replay of a source would do; memory holds one range at a time.
 
     Lines that only the database would refuse count as records.
@@ -59,7 +60,7 @@ def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
         ConfigurationError: a range was read by a format that is not known here.
     """
     summarise(engine)
-    comparison = _Comparison(source, choice)
+    comparison = _Comparison(source, choice, enrichment)
     for found in clean_ranges(engine, source.id, choice.since):
         with reading(engine) as connection:
             comparison.run(connection, found)
@@ -69,12 +70,11 @@ def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
 class _Comparison:
     """Old and new rows of one source's ranges."""
 
-    def __init__(self, source: SourceRow, choice: Choice) -> None:
+    def __init__(self, source: SourceRow, choice: Choice, enrichment: Enrichment) -> None:
         self.difference = Difference(Tally())
         self._source = source
         self._choice = choice
-        self._parsers: dict[str, Parser[_Values]] = {}
-        self._rest: RestReader[_Values] = RestReader(_plain, FORMATS.values)
+        self._parsers: Parsers[_Values] = Parsers(enrichment, lambda _columns, values: values)
 
     def run(self, connection: Connection, found: CleanRange) -> None:
         tally = self.difference.tally
@@ -91,22 +91,18 @@ class _Comparison:
         if self._choice.leaves(found, format_):
             tally.skip()
             return
-        parsed = self._parser(format_).parse(block, found.start, found.stored_at)
+        parser = self._parsers.of(format_)
+        parsed = parser.parse(block, found.start, found.stored_at)
         mixed = self._choice.named is None
-        rest = self._rest.read(format_, parsed.rejected, mixed=mixed, at=found.stored_at)
+        rest = self._parsers.rest().read(format_, parsed.rejected, mixed=mixed, at=found.stored_at)
         after = {found.start + line.start for line in rest.rejected}
         tally.replace(parsed.line_count, rejected_starts(connection, found), after)
         new: dict[int, _Values] = {}
         parts = [(each.columns, each.lines) for each in rest.recovered]
-        for columns, lines in [(format_.columns, parsed), *parts]:
+        for columns, lines in [(parser.format.columns, parsed), *parts]:
             starts = map(found.start.__add__, lines.starts)
             new.update(zip(starts, _rows(columns, lines.groups, len(lines.starts)), strict=True))
         self._compare(_stored(connection, found), new)
-
-    def _parser(self, format_: LogFormat) -> Parser[_Values]:
-        if format_.name not in self._parsers:
-            self._parsers[format_.name] = parser_of(format_, _plain)
-        return self._parsers[format_.name]
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
         for start, values in old:
@@ -115,10 +111,6 @@ class _Comparison:
                 for name, before, now in zip(_NAMES, values, others, strict=True):
                     if before != now:
                         self.difference.changed.setdefault(name, Change()).add(before, now)
-
-
-def _plain(_columns: tuple[str, ...], values: _Values) -> _Values:
-    return values
 
 
 def _rows(columns: tuple[str, ...], groups: list[list[_Values]], count: int) -> Iterable[_Values]:

@@ -20,6 +20,7 @@ from db.sources import Known, SourceRow
 from db.store import CleanStore
 from db.summaries import prefer_summaries, summarise
 from pipeline import batch, failpoint
+from pipeline.enrich.enrichment import NOTHING, Enrichment
 
 #: Ranges after which what was loaded is summarised again, or finding rows by their place would slow down.
 SUMMARISE_RANGES = 200
@@ -75,7 +76,7 @@ class Tally:
         self.newly_rejected += len(after - before)
 
 
-def replay(engine: Engine, source: SourceRow, choice: Choice) -> Tally:
+def replay(engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment = NOTHING) -> Tally:
     """Read a source's clean ranges again and return what became of them.
 
     Raises:
@@ -86,7 +87,7 @@ def replay(engine: Engine, source: SourceRow, choice: Choice) -> Tally:
     if choice.named:
         with transaction(engine) as connection:
             connection.execute(update(Source).where(Source.id == source.id).values(format=choice.named))
-    replacer = _Replacer(engine, source, choice, tally)
+    replacer = _Replacer(engine, source, choice, tally, enrichment)
     for number, found in enumerate(clean_ranges(engine, source.id, choice.since)):
         if number % SUMMARISE_RANGES == 0:
             summarise(engine)
@@ -104,12 +105,14 @@ def rejected_starts(connection: Connection, found: CleanRange) -> set[int]:
 class _Replacer:
     """The replacing of one source's ranges."""
 
-    def __init__(self, engine: Engine, source: SourceRow, choice: Choice, tally: Tally) -> None:
+    def __init__(
+        self, engine: Engine, source: SourceRow, choice: Choice, tally: Tally, enrichment: Enrichment
+    ) -> None:
         self._engine = engine
         self._source = source
         self._choice = choice
         self._tally = tally
-        self._store = CleanStore(engine)
+        self._store = CleanStore(engine, enrichment)
 
     def run(self, found: CleanRange) -> None:
         """Replace a range in a transaction of its own, or count why it stays."""

@@ -25,6 +25,7 @@ from db.rebuild import LakeGap, held_bytes
 from db.store import CleanStore, LakeStore
 from db.summaries import prefer_summaries
 from pipeline import batch
+from pipeline.enrich.enrichment import NOTHING, Enrichment
 from pipeline.errors import ConfigurationError
 
 
@@ -103,7 +104,9 @@ def contradiction(engine: Engine, conflict_id: int) -> Contradiction:
         )
 
 
-def resolve(engine: Engine, conflict_id: int, keep: Keep) -> list[Resolution]:
+def resolve(
+    engine: Engine, conflict_id: int, keep: Keep, enrichment: Enrichment = NOTHING
+) -> list[Resolution]:
     """Resolve a conflict and its counterparts in the other stage, in one transaction.
 
     To keep the second replaces segment and rows of the range; the clean stage parses the bytes anew.
@@ -113,11 +116,12 @@ def resolve(engine: Engine, conflict_id: int, keep: Keep) -> list[Resolution]:
         LakeGap: the lake lacks bytes that stand beside the range in its segment; repair them first.
         DatabaseUnavailable: nothing is changed.
     """
+    stores = LakeStore(engine), CleanStore(engine, enrichment)
     for careful in (False, True):
         try:
             with transaction(engine) as connection:
                 conflict = _conflict(connection, conflict_id, lock=True)
-                return _Resolver(engine, connection, careful).run(conflict, keep)
+                return _Resolver(stores, connection, careful).run(conflict, keep)
         except ValuesRefused:
             if careful:
                 raise
@@ -172,9 +176,9 @@ def _digest(block: bytes) -> bytes:
 class _Resolver:
     """One transaction of choices."""
 
-    def __init__(self, engine: Engine, connection: Connection, careful: bool) -> None:
+    def __init__(self, stores: tuple[LakeStore, CleanStore], connection: Connection, careful: bool) -> None:
         self._connection = connection
-        self._stores = {store.stage: store for store in (LakeStore(engine), CleanStore(engine))}
+        self._stores = {store.stage: store for store in stores}
         self._careful = careful
 
     def run(self, conflict: Conflict, keep: Keep) -> list[Resolution]:

@@ -16,11 +16,12 @@ from db.load import Part, Shape, loader_of
 from db.sources import Catalogue, Known
 from pipeline import failpoint
 from pipeline.batch import Batch
+from pipeline.enrich.enrichment import NOTHING, Enrichment
+from pipeline.enrich.parsers import Parsers
 from pipeline.errors import ConfigurationError, PermanentError
-from pipeline.formats import FORMATS, detect, get_format
-from pipeline.formats.line import LogFormat, Parser, parser_of
+from pipeline.formats import detect, get_format
+from pipeline.formats.line import LogFormat
 from pipeline.formats.parse import Rejected
-from pipeline.formats.rest import RestReader
 
 #: Format whose reasons a person reads where none was recognised.
 FALLBACK_FORMAT = "combined"
@@ -141,11 +142,10 @@ class CleanStore(_Store):
 
     stage = CLEAN
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, enrichment: Enrichment = NOTHING) -> None:
         super().__init__(engine)
-        self._parsers: dict[str, Parser[Any]] = {}
+        self._parsers: Parsers[Any] = Parsers(enrichment, self._loader.encode)
         self._ahead: _Parsed | None = None
-        self._rest: RestReader[Any] = RestReader(self._loader.encode, FORMATS.values)
 
     def replace(
         self, connection: Connection, known: Known, won: Won, now: datetime, *, careful: bool = False
@@ -169,10 +169,11 @@ class CleanStore(_Store):
             self._ahead = self._parse(part, format_, format_id, now)
 
     def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
-        shape = Shape(format_id, format_.columns)
+        parser = self._parsers.of(format_)
+        shape = Shape(format_id, parser.format.columns)
         rows: list[Any] = []
         rejected: list[Rejected] = []
-        for piece in self._parser(format_).pieces(part.block, part.start, at):
+        for piece in parser.pieces(part.block, part.start, at):
             if piece.starts:
                 rows.append(self._loader.records(part, shape, piece))
             rejected += piece.rejected
@@ -200,19 +201,18 @@ class CleanStore(_Store):
             if parsed.rows:
                 self._loader.load_records(connection, parsed.shape, parsed.rows)
             return []
-        part = parsed.part
-        pieces = self._parser(parsed.format).pieces(part.block, part.start, parsed.at)
+        part, parser = parsed.part, self._parsers.of(parsed.format)
+        shape = Shape(parsed.shape.format_id, parser.format.columns)
+        pieces = parser.pieces(part.block, part.start, parsed.at)
         return [
-            line
-            for piece in pieces
-            for line in load_carefully(self._loader, connection, part, parsed.shape, piece)
+            line for piece in pieces for line in load_carefully(self._loader, connection, part, shape, piece)
         ]
 
     def _load_rest(
         self, connection: Connection, parsed: _Parsed, mixed: bool, careful: bool
     ) -> list[Rejected]:
         """Load what of the rejected lines is a partial record or one of another format; return the others."""
-        rest = self._rest.read(parsed.format, parsed.rejected, mixed=mixed, at=parsed.at)
+        rest = self._parsers.rest().read(parsed.format, parsed.rejected, mixed=mixed, at=parsed.at)
         refused: list[Rejected] = []
         for recovered in rest.recovered:
             shape = Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
@@ -232,11 +232,6 @@ class CleanStore(_Store):
             # Not remembered: the next block may show what this source is.
             return get_format(FALLBACK_FORMAT)
         return get_format(self._catalogue.recognise(connection, batch.source, known, found.name))
-
-    def _parser(self, format_: LogFormat) -> Parser[Any]:
-        if format_.name not in self._parsers:
-            self._parsers[format_.name] = parser_of(format_, self._loader.encode)
-        return self._parsers[format_.name]
 
 
 def _format_of(batch: Batch, known: Known) -> LogFormat | None:

@@ -5,6 +5,9 @@ https://docs.celeryq.dev/en/stable/internals/protocol.html
 
 from typing import Any
 
+#: Header with the time of the publish, in seconds since 1970, by the clock of the watcher.
+PUBLISHED_HEADER = "sluice_published_at"
+
 
 def headers(task: str, task_id: str, *, argsrepr: str = "()", origin: str = "sluice") -> dict[str, Any]:
     """Return the headers of a task that is the root of its own tree; `argsrepr` is what Flower shows."""

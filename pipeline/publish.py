@@ -1,6 +1,7 @@
 """Publish a batch once, and wait for the broker's confirm."""
 
 import logging
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -99,12 +100,15 @@ class Publisher:
             exchange=exchange,
             routing_key=stage.queue_name if stage else topology.ROUTING_KEY,
             serializer="msgpack",
-            headers=protocol.headers(
-                topology.BATCH_TASK,
-                batch.id,
-                argsrepr=repr(batch),
-                origin=f"watcher@{batch.source.host}",
-            ),
+            headers={
+                **protocol.headers(
+                    topology.BATCH_TASK,
+                    batch.id,
+                    argsrepr=repr(batch),
+                    origin=f"watcher@{batch.source.host}",
+                ),
+                protocol.PUBLISHED_HEADER: time.time(),
+            },
             correlation_id=batch.id,
             delivery_mode="persistent",
             mandatory=True,

@@ -5,18 +5,24 @@ import socket
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import ConfigurationError
+from pipeline.logs import Style
+
+if TYPE_CHECKING:
+    from pipeline.enrich.enrichment import Enrichment
 
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
 #: Variables with the prefix that are no settings: the fault suite's.
 OTHER_VARIABLES = {"SLUICE_FAILPOINT"}
+#: What is added to records where it is not turned off.
+ENRICHMENTS = ("address", "agent")
 #: SQLAlchemy dialects that have a loader.
 DATABASE_SCHEMES = ("postgresql", "sqlite")
 
@@ -105,7 +111,24 @@ class Settings(BaseSettings):
         ge=1,
         description="time between two replays of dead letters by beat",
     )
+    enrich: str = Field(
+        "address,agent", alias="SLUICE_ENRICH", description="what is added to records; none: nothing"
+    )
+    geoip: str = Field(
+        "", alias="SLUICE_GEOIP", description="databases in MaxMind's format; `:` separates several"
+    )
+    lookups: Path | None = Field(
+        None, alias="SLUICE_LOOKUPS", description="folder of COLUMN.csv: more columns by the value of one"
+    )
     log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
+    log_style: Style = Field(
+        Style.CONSOLE, alias="SLUICE_LOG_STYLE", description="console, or json: an object a line"
+    )
+    metrics_address: str = Field(
+        "",
+        alias="SLUICE_METRICS_ADDRESS",
+        description="[host:]port for /metrics and /healthz; a port alone is on loopback; empty: none",
+    )
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> Self:
@@ -153,6 +176,21 @@ class Settings(BaseSettings):
             raise ValueError("use DEBUG, INFO, WARNING or ERROR")
         return value.upper()
 
+    @field_validator("enrich", mode="after")
+    @classmethod
+    def _known_parts(cls, value: str) -> str:
+        parts = value.replace(" ", "").split(",")
+        if parts != ["none"] and not set(parts) <= set(ENRICHMENTS):
+            raise ValueError(f"use none, or some of {','.join(ENRICHMENTS)}")
+        return ",".join(parts)
+
+    @field_validator("metrics_address", mode="after")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            address(value)
+        return value
+
     @field_validator("state_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -164,9 +202,23 @@ class Settings(BaseSettings):
         return self.broker_url.get_secret_value().startswith("embedded:")
 
     @property
+    def metrics_endpoint(self) -> tuple[str, int] | None:
+        """Host and port of /metrics and /healthz, or None."""
+        return address(self.metrics_address) if self.metrics_address else None
+
+    @property
     def broker_dir(self) -> Path:
         """Folder of the embedded broker."""
         return self.state_dir / "broker"
+
+    @property
+    def enrichment(self) -> "Enrichment":
+        """A new enrichment as it is set; files are read at its first use."""
+        # Imported here: the watcher parses nothing.
+        from pipeline.enrich.enrichment import Enrichment  # noqa: PLC0415
+
+        databases = [Path(path) for path in self.geoip.split(":") if path]
+        return Enrichment(self.enrich.split(","), databases, self.lookups)
 
     @cached_property
     def sqlalchemy_url(self) -> str:
@@ -182,6 +234,18 @@ class Settings(BaseSettings):
     def embedded_database(self) -> bool:
         """True when the database is SQLite."""
         return self.sqlalchemy_url.startswith("sqlite")
+
+
+def address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, `[IPv6]:port` or `port`, which is on loopback.
+
+    Raises:
+        ValueError: there is no port between 1 and 65535.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError("give a port between 1 and 65535, or host:port")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _check_port(url: str) -> None:

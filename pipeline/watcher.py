@@ -5,7 +5,7 @@ import random
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline import failpoint
@@ -133,8 +133,9 @@ class Loop:
         try:
             self._publisher.publish(batch)
         except BrokerUnavailable as error:
-            return self._back_off(now, error)
+            return self._back_off(now, batch, error)
         failpoint.reach("watcher.confirmed")
+        logger.debug("published %r", batch, extra={"batch_id": batch.id})
         self._pending, self._failed_count, self._retry_at = None, 0, 0.0
         generation.confirm(batch.block, batch.end)
         if tail.generation is generation:
@@ -143,9 +144,13 @@ class Loop:
         self._store.save(generation)
         return 0.0
 
-    def _back_off(self, now: float, error: BrokerUnavailable) -> float:
+    def _back_off(self, now: float, batch: Batch, error: BrokerUnavailable) -> float:
         if not self._failed_count:
-            logger.warning("blocked: %s; reading stops and goes on when the broker takes batches", error)
+            logger.warning(
+                "blocked: %s; reading stops and goes on when the broker takes batches",
+                error,
+                extra={"batch_id": batch.id},
+            )
         first, longest = RETRY_SECONDS
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - so that many watchers do not come back at once
         wait: float = min(longest, first * 2.0**self._failed_count) * jitter
@@ -156,14 +161,21 @@ class Loop:
 
 
 class Watcher:
-    """Follows the files of some patterns and publishes their lines."""
+    """Follows the files of some patterns and publishes their lines; calls `on_step` before each step."""
 
     def __init__(
-        self, settings: Settings, patterns: Sequence[str], publisher: Publisher, *, newest_first: bool = False
+        self,
+        settings: Settings,
+        patterns: Sequence[str],
+        publisher: Publisher,
+        *,
+        newest_first: bool = False,
+        on_step: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._publisher = publisher
         self._newest_first = newest_first
+        self._on_step = on_step
         self._finder = Finder(patterns, follow_links=settings.follow_links)
 
     def run(self, stop: threading.Event, *, once: bool = False) -> None:
@@ -190,6 +202,7 @@ class Watcher:
         try:
             while not stop.is_set():
                 wake.clear()
+                self._on_step()
                 wait = loop.step(time.monotonic(), sorted(hints.take()))
                 if once and loop.done:
                     return

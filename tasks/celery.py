@@ -6,8 +6,11 @@ from celery import Celery
 from celery.signals import beat_init, worker_init
 
 from pipeline import topology
+from pipeline.exposure import expose
 from pipeline.publish import check
 from pipeline.settings import Settings
+from tasks import logs, metrics, schedule
+from tasks.consumer import SignsOfLife
 from tasks.routing import consumed_stage
 from tasks.topology import TopologyWatch
 
@@ -19,12 +22,16 @@ app = Celery(
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")
+app.steps["consumer"].add(SignsOfLife)
 
 
 @worker_init.connect  # type: ignore[misc,untyped-decorator,unused-ignore]
 def prepare_worker(**_: Any) -> None:
     """Refuse a worker without exactly one data queue; let a lake worker do the maintenance too."""
     stage = consumed_stage(app)
+    logs.begin(stage)
+    metrics.begin(stage)
+    expose(Settings.from_environment().metrics_endpoint, metrics.REGISTRY, metrics.PULSE)
     if stage is topology.Stage.LAKE:
         app.amqp.queues.select_add(topology.MAINTENANCE_QUEUE)
 
@@ -35,4 +42,5 @@ def prepare_beat(**_: Any) -> None:
     settings = Settings.from_environment()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     check(settings)
+    expose(settings.metrics_endpoint, schedule.REGISTRY, schedule.PULSE)
     TopologyWatch(settings).start()

@@ -10,7 +10,12 @@ from tasks.delivery import StageTask
 from tasks.routing import STAGE_TASKS
 
 
-@shared_task(bind=True, base=StageTask, name=STAGE_TASKS[Stage.CLEAN], own_queue=Stage.CLEAN.queue_name)
+@shared_task(
+    bind=True,
+    base=StageTask,
+    name=STAGE_TASKS[Stage.CLEAN],
+    stage=Stage.CLEAN,
+)
 def transform(self: StageTask, envelope: dict[str, Any]) -> str:
     """Store the batch in `clean_records` and `rejected_lines`; a redelivery stores nothing."""
     return self.deliver(envelope, stores.clean().store)

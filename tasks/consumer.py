@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from amqp.exceptions import ConsumerCancelled
+from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
+
+from tasks import metrics
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,30 @@ UNUSED_STEPS = {"celery.worker.consumer.delayed_delivery:DelayedDelivery"}
 ELECTION_SECONDS = 2.0
 #: A connection that took longer had to be tried again: Celery waits two seconds before its second attempt.
 AT_ONCE_SECONDS = 1.0
+
+
+#: Seconds between two signs of life.
+SIGN_SECONDS = 5.0
+
+
+class SignsOfLife(bootsteps.StartStopStep):  # type: ignore[misc,unused-ignore]
+    """Signs of life from the consumer's loop, while it consumes."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin; Celery calls this after each connect."""
+        metrics.PULSE.beat()
+        self._timer = parent.timer.call_repeatedly(SIGN_SECONDS, metrics.PULSE.beat)
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """End; Celery calls this when the connection is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class Consumer(CeleryConsumer):
@@ -56,6 +83,7 @@ class Consumer(CeleryConsumer):
             "a message that cannot be decoded (%s, %d bytes) goes to the dead letters: %s",
             ascii(message.content_type), len(message.body or b""), type(exc).__name__,
         )  # fmt: skip
+        metrics.note_end(metrics.PULSE.name, "undecodable")
         message.reject_log_error(log, self.connection_errors)
 
 

@@ -25,6 +25,7 @@ from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.dead import ATTEMPTS_HEADER, FAILURE_HEADER, reader
 from pipeline.errors import ConfigurationError, PermanentError, TransientError
+from pipeline.topology import Stage
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -42,13 +43,14 @@ UNKNOWN_ATTEMPTS = 4
 class StageTask(Task):  # type: ignore[misc,unused-ignore]
     """A task that stores batches; a redelivery of the same batch stores nothing twice.
 
-    Acknowledged after the commit. Each stage names its own queue as `own_queue`.
+    Acknowledged after the commit. Each task names its `stage`, whose queue is its own.
     """
 
     abstract = True
     #: Waiting for a dependency has no limit; other errors count in `ATTEMPTS_HEADER`.
     max_retries = None
-    own_queue: str
+    Request = "tasks.metrics:StageRequest"
+    stage: Stage
 
     def deliver(self, envelope: Any, store: Callable[[Batch], object]) -> str:
         """Decode and store one delivery; return what was stored, for Flower."""
@@ -96,7 +98,7 @@ class StageTask(Task):  # type: ignore[misc,unused-ignore]
         reason = _Plain(_name(error))
         try:
             retry = self.retry(
-                exc=reason, queue=self.own_queue, countdown=0, headers=headers, throw=False, **words
+                exc=reason, queue=self.stage.queue_name, countdown=0, headers=headers, throw=False, **words
             )
         except Reject as refused:
             # The broker does not take the copy: keep the original, it is not this batch that failed.

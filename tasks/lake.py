@@ -10,7 +10,7 @@ from tasks.delivery import StageTask
 from tasks.routing import STAGE_TASKS
 
 
-@shared_task(bind=True, base=StageTask, name=STAGE_TASKS[Stage.LAKE], own_queue=Stage.LAKE.queue_name)
+@shared_task(bind=True, base=StageTask, name=STAGE_TASKS[Stage.LAKE], stage=Stage.LAKE)
 def ingest(self: StageTask, envelope: dict[str, Any]) -> str:
     """Store the batch in `raw_logs`; acknowledged after the commit, and a redelivery stores nothing."""
     return self.deliver(envelope, stores.lake().store)

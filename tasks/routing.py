@@ -13,6 +13,7 @@ from celery.worker.strategy import default
 
 from pipeline.probe import STAGE_HEADER
 from pipeline.topology import BATCH_TASK, Stage
+from tasks import logs
 
 #: The task of each stage.
 STAGE_TASKS = {Stage.LAKE: "lake.ingest", Stage.CLEAN: "clean.transform"}
@@ -49,7 +50,8 @@ def route(task: Task, app: Celery, consumer: Any, **options: Any) -> Callable[..
         headers["id"] = message.properties["correlation_id"] = stage_task_id(headers["root_id"], stage)
         headers["task"] = name
         headers[STAGE_HEADER] = stage.value
-        return deliver(message, *args, **kwargs)
+        with logs.about(headers, name):
+            return deliver(message, *args, **kwargs)
 
     return on_message
 

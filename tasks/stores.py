@@ -30,4 +30,4 @@ def lake() -> LakeStore:
 @cache
 def clean() -> CleanStore:
     """Return the store of the clean stage."""
-    return CleanStore(engine())
+    return CleanStore(engine(), settings().enrichment)

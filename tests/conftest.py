@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,6 +53,12 @@ def _missing(service: str, reason: str) -> NoReturn:
     if REQUIRE_SERVICES:
         pytest.fail(f"{message} (REQUIRE_SERVICES=1)")
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def required() -> Callable[[str], NoReturn]:
+    """Return a function that skips a test for want of a program, or fails it with REQUIRE_SERVICES=1."""
+    return lambda name: _missing(name, "it is not installed")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,7 @@ from db.archive.tables import NULL, blob, columns_of, text
 from db.ledger import LAKE
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
+from pipeline.enrich.enrichment import NOTHING, Enrichment
 from pipeline.errors import ConfigurationError
 
 
@@ -44,7 +45,13 @@ class _Wanted:
     lines: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-def merge(engine: Engine, archive: Archive, source: str | None, day: date | None) -> Merged:
+def merge(
+    engine: Engine,
+    archive: Archive,
+    source: str | None,
+    day: date | None,
+    enrichment: Enrichment = NOTHING,
+) -> Merged:
     """Store what a verified archive's lake holds of a source, of a day (UTC) of storing, or of both.
 
     `source` is an id, a key or a path as the archive knows it. Stopped half-way, a second call goes on.
@@ -57,7 +64,7 @@ def merge(engine: Engine, archive: Archive, source: str | None, day: date | None
     require_known(archive)
     sources = _sources(archive, source)
     merged = Merged()
-    stores = (LakeStore(engine), CleanStore(engine))
+    stores = (LakeStore(engine), CleanStore(engine, enrichment))
     for wanted, block in _blocks(archive, _wanted(archive, sources, day)):
         merged.segments += 1
         for store in stores:

@@ -59,7 +59,8 @@ def command(target: str, wait_seconds: float, as_json: bool) -> int:
         output.emit_json(answer | {"checkpoint_sources": len(offsets)})
     else:
         print(output.table(("table", "rows"), done.rows.items()))
-        print(output.escape(f"\n{path}: {output.size(size)}, checkpoint of {len(offsets)} sources"))
+        print()
+        print(output.escape(f"{path}: {output.size(size)}, checkpoint of {len(offsets)} sources"))
     return OK
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.enrich import enrich
 from bench.growth import growth
 from bench.latency import latency
 from bench.memory import memory
@@ -47,11 +48,12 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine: NAME is throughput, latency, memory, growth, queries or peers; without one, all.
+    """Measure this machine; NAME is one of them, without one it is all.
 
-    Servers are started on free ports and ended afterwards; lines are generated.
+    throughput, latency, memory, growth, queries, enrich (what enrichment adds to parsing) and peers. Servers
+    are started on free ports and ended afterwards; lines are generated.
     """
-    output.log_to_stderr("WARNING")
+    output.log_to_stderr("WARNING", options.settings())
     # An exception, so that every server and child that was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     known = benchmarks(lines, runs, backlog, growth_lines, embedded=embedded)
@@ -73,6 +75,7 @@ def benchmarks(
         "latency": partial(latency, embedded=embedded),
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
+        "enrich": partial(enrich, lines, runs),
         "peers": partial(peers, lines),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }

@@ -1,105 +1,47 @@
-"""`check`: is the configuration right, and does everything answer?"""
+"""`check`: is the configuration right, and does everything answer? Or, of one process: does it live?"""
 
-import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
 
 import click
 
-from db import schema
-from pipeline import formats, publish
-from pipeline.cli import options, output
+from pipeline.cli import alive, options, output
 from pipeline.cli.main import FAILED, OK
-from pipeline.cli.sources import has_database
-from pipeline.errors import ConfigurationError, PipelineError
-from pipeline.settings import Settings
-from pipeline.watch import Finder
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of one check; `message` says what was found, or what to change."""
-
-    name: str
-    ok: bool
-    message: str
 
 
 @click.command("check")
 @click.argument("paths", nargs=-1, metavar="[PATH…]")
+@click.option(
+    "--live",
+    "role",
+    type=click.Choice(alive.ROLES),
+    help="Ask one process at SLUICE_METRICS_ADDRESS whether it lives; quick, for containers.",
+)
 @options.common
-def command(paths: tuple[str, ...], as_json: bool) -> int:
+def command(paths: tuple[str, ...], role: str | None, as_json: bool) -> int:
     """Check settings, state folder, format, broker, database and schema, and that each PATH can be read."""
-    findings = _findings(paths)
-    well = all(finding.ok for finding in findings)
+    return _check(paths, as_json=as_json) if role is None else _ask(role, as_json=as_json)
+
+
+def _ask(role: str, *, as_json: bool) -> int:
+    problem = alive.problem(options.settings(), role)
     if as_json:
-        output.emit_json({"ok": well, "checks": [asdict(finding) for finding in findings]})
+        output.emit_json({"ok": problem is None, "problem": problem})
+    elif problem is None:
+        print(f"{role}: alive")
+    if problem is not None:
+        output.complain(problem)
+    return FAILED if problem else OK
+
+
+def _check(paths: tuple[str, ...], *, as_json: bool) -> int:
+    # Database drivers and all: too slow to load for a question that a container asks four times a minute.
+    from pipeline.cli.findings import findings  # noqa: PLC0415
+
+    found = findings(paths)
+    well = all(finding.ok for finding in found)
+    if as_json:
+        output.emit_json({"ok": well, "checks": [asdict(finding) for finding in found]})
     else:
-        rows = [(f.name, "ok" if f.ok else "failed", f.message) for f in findings]
+        rows = [(f.name, "ok" if f.ok else "failed", f.message) for f in found]
         print(output.table(("check", "result", "found, or what to change"), rows))
     return OK if well else FAILED
-
-
-def _findings(paths: tuple[str, ...]) -> list[Finding]:
-    try:
-        settings = options.settings()
-    except ConfigurationError as error:
-        return [Finding("settings", ok=False, message=str(error))]
-    chosen = paths or tuple(filter(None, settings.paths.split(":")))
-    return [
-        Finding("settings", ok=True, message=_mode(settings)),
-        *(_try(name, check, settings) for name, check in _CHECKS.items()),
-        *(_try("path", partial(_readable, path), settings) for path in chosen),
-    ]
-
-
-def _try(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
-    try:
-        return Finding(name, ok=True, message=check(settings))
-    except PipelineError as error:
-        return Finding(name, ok=False, message=str(error))
-
-
-def _mode(settings: Settings) -> str:
-    broker = "embedded broker" if settings.embedded_broker else "RabbitMQ"
-    return f"{broker}, {'SQLite' if settings.embedded_database else 'PostgreSQL'}"
-
-
-def _writable(settings: Settings) -> str:
-    try:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
-    if not os.access(settings.state_dir, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            f"SLUICE_STATE_DIR: {settings.state_dir} cannot be written: grant the permission"
-        )
-    return str(settings.state_dir)
-
-
-def _format(settings: Settings) -> str:
-    if settings.log_format != "auto":
-        formats.get_format(settings.log_format)
-    return settings.log_format
-
-
-def _broker(settings: Settings) -> str:
-    publish.check(settings)
-    return "exchange, queues and bindings are there"
-
-
-def _database(settings: Settings) -> str:
-    if not has_database(settings):
-        return "not made yet: `run` and `migrate` make it"
-    schema.check(settings.sqlalchemy_url)
-    return "the schema is up to date"
-
-
-def _readable(path: str, settings: Settings) -> str:
-    finder = Finder([path], follow_links=settings.follow_links)
-    finder.require()
-    return f"{path}: {len(finder.sweep())} readable"
-
-
-_CHECKS = {"state folder": _writable, "format": _format, "broker": _broker, "database": _database}

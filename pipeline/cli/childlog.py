@@ -65,4 +65,4 @@ class ChildLog:
         record = logging.LogRecord(self.name, logging.INFO, "", 0, line, None, None)
         self._file.handle(record)
         if _LOUD.search(line):
-            output.say(f"{self.name} | {line}")
+            output.relay(self.name, line)

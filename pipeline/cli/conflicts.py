@@ -76,8 +76,9 @@ def resolve(conflict_id: int, keep: str, as_json: bool) -> int:
     `--keep first` leaves what is stored; `--keep second` puts the other bytes in its place, in one
     transaction, and parses them again. What loses is kept by the conflict: the choice can be made again.
     """
-    with open_database(options.settings()) as engine:
-        done = choices.resolve(engine, conflict_id, Keep(keep))
+    settings = options.settings()
+    with open_database(settings) as engine:
+        done = choices.resolve(engine, conflict_id, Keep(keep), settings.enrichment)
     if as_json:
         output.emit_json({"resolved": [asdict(each) for each in done]})
     for each in [] if as_json else done:

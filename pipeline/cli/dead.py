@@ -110,6 +110,7 @@ def _choice(signature: str | None, letter_id: str | None) -> Choice:
 def _described(letter: DeadLetter) -> dict[str, Any]:
     batch = letter.batch
     carried = {
+        "batch_id": batch.id if batch else None,
         "host": batch.source.host if batch else None,
         "path": batch.source.path if batch else None,
         "start": batch.start if batch else None,

@@ -27,7 +27,6 @@ MOST_SHOWN = 5
 #: East Asian widths of characters that take two cells of a terminal.
 WIDE = ("W", "F")
 
-
 _name = options.format_name
 
 

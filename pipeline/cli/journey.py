@@ -3,7 +3,7 @@
 import time
 
 from pipeline.cli import output
-from pipeline.cli.children import BEAT, POOLS, WATCHER
+from pipeline.cli.children import BEAT, EXPORTER, POOLS, WATCHER
 from pipeline.cli.interruption import Interruption
 from pipeline.cli.mender import Mender
 from pipeline.cli.progress import Display, Reach
@@ -58,7 +58,7 @@ class Journey:
     def stop_children(self) -> bool:
         """Stop every child in order, and return whether each ended as it may."""
         self._supervisor.stop((WATCHER, BEAT), STOP_SECONDS)
-        self._supervisor.stop(POOLS, STOP_SECONDS)
+        self._supervisor.stop((*POOLS, EXPORTER), STOP_SECONDS)
         return all(child.well for child in self._supervisor.children.values())
 
     def _arrived(self) -> bool:

@@ -22,10 +22,12 @@ COMMANDS = {
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",
+    "export": "Write clean records or lake lines as CSV, JSON lines or Parquet.",
     "rebuild": "Write a source's bytes from the lake.",
     "generate": "Write a sample log.",
     "formats": "Show the log formats, or try one on a file; nothing is stored.",
     "check": "Test the configuration and every connection.",
+    "metrics": "Serve what database and broker know to Prometheus.",
     "migrate": "Bring the database schema up to date.",
     "bench": "Measure this machine: the pipeline beside the database's own loader.",
 }

@@ -1,6 +1,7 @@
 """What the commands have in common: options, settings, the paths to watch."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -26,6 +27,21 @@ def backfill(function: _Function) -> _Function:
     """Add `--newest-first`."""
     text = "With --once: begin with the file that was written last."
     return click.option("--newest-first", is_flag=True, help=text)(function)
+
+
+def moment(option: str, given: str | None) -> datetime | None:
+    """Return the moment that an option names, in UTC where it names no offset, None where it is not given.
+
+    Raises:
+        ConfigurationError: it is neither a day nor a time.
+    """
+    if given is None:
+        return None
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise ConfigurationError(f"{option} {given}: not a day YYYY-MM-DD or an ISO time") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def settings() -> Settings:

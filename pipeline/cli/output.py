@@ -1,48 +1,68 @@
 """What the commands print: escaped text, aligned tables, one JSON object."""
 
 import contextlib
-import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline import logs
+from pipeline.settings import Settings
+
 #: Shown where a value is not known.
 UNKNOWN = "-"
 
 
-def escape(text: str) -> str:
-    """Return the text with everything that a terminal could obey or hide made visible.
+escape = logs.escape
 
-    File names and log lines are foreign text: control characters, line separators, bidirectional marks
-    and undecodable bytes come out as backslash escapes.
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+
+class _Stderr:
+    """How messages to stderr look: text for people, or JSON lines once a command was asked for them."""
+
+    host: str | None = None
+
+    def write(self, text: str, level: str, message: str) -> None:
+        """Write the text made for people, or the message as a JSON line."""
+        plain = self.host is None
+        self.print(text if plain else logs.event(level, "pipeline.cli", message, host=self.host))
+
+    def print(self, line: str) -> None:
+        """Write a line as it is."""
+        # A terminal that was closed must not keep the children from an orderly end.
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
+
+
+_stderr = _Stderr()
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of stdout; ASCII, so that any reader takes it."""
-    print(json.dumps(value, default=str), flush=True)
+    print(logs.json_line(value), flush=True)
 
 
 def complain(message: str) -> None:
     """Print an error to stderr, each line of it escaped."""
     lines = [escape(line) for line in message.splitlines()] or [""]
-    _to_stderr("error: " + "\n  ".join(lines))
+    _stderr.write("error: " + "\n  ".join(lines), "ERROR", message)
 
 
 def say(message: str) -> None:
     """Print a line for a person to stderr, so that stdout keeps to the result."""
-    _to_stderr(escape(message))
+    _stderr.write(escape(message), "INFO", message)
 
 
-def _to_stderr(text: str) -> None:
-    # A terminal that was closed must not keep the children from an orderly end.
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+def relay(name: str, line: str) -> None:
+    """Print a child's line to stderr: its JSON object as it is, text with its name before it."""
+    if _stderr.host is not None and line.startswith("{"):
+        _stderr.print(escape(line))
+    else:
+        say(f"{name} | {line}")
+
+
+def json_asked() -> bool:
+    """Tell whether what goes to stderr is JSON lines."""
+    return _stderr.host is not None
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -81,10 +101,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def log_to_stderr(level: str) -> None:
-    """Send log records of this level and above to stderr, the time in front."""
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
+def log_to_stderr(level: str, settings: Settings) -> None:
+    """Send log records of this level and above to stderr, one line each, in the style of the settings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logs.formatter(settings.log_style, settings.host))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    _stderr.host = settings.host if settings.log_style == logs.Style.JSON else None
     # kombu's connection records repeat what our errors say, at each attempt.
     logging.getLogger("kombu").setLevel(max(logging.getLogger().level, logging.WARNING))

@@ -142,4 +142,5 @@ class Rate:
 def display() -> Display:
     """Return what suits stderr: bars on a terminal, lines elsewhere."""
     console = Console(stderr=True)
-    return BarDisplay(console) if sys.stderr.isatty() and console.is_terminal else LineDisplay()
+    on_terminal = sys.stderr.isatty() and console.is_terminal and not output.json_asked()
+    return BarDisplay(console) if on_terminal else LineDisplay()

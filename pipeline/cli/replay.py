@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from db.sources import SourceRow, list_sources
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import find_source, open_database
+from pipeline.enrich.enrichment import Enrichment
 from pipeline.errors import ConfigurationError
 
 #: What is counted for each source.
@@ -50,11 +50,13 @@ def clean(  # noqa: PLR0917 - one for each option
     """
     if named and not sources:
         raise ConfigurationError("--format changes how a source is read from now on: name it with --source")
-    choice = Choice(_moment(since), named, redo)
-    with open_database(options.settings()) as engine:
+    choice = Choice(options.moment("--since", since), named, redo)
+    settings = options.settings()
+    with open_database(settings) as engine:
         rows = [find_source(engine, text) for text in sources] if sources else list_sources(engine)
         run = preview if dry_run else _replayed
-        found = [(row, run(engine, row, choice)) for row in dict.fromkeys(rows)]
+        enrichment = settings.enrichment
+        found = [(row, run(engine, row, choice, enrichment)) for row in dict.fromkeys(rows)]
     if as_json:
         output.emit_json({"dry_run": dry_run, **_sums(found), "sources": [_answer(*each) for each in found]})
     else:
@@ -62,18 +64,8 @@ def clean(  # noqa: PLR0917 - one for each option
     return FAILED if _sums(found)["unavailable"] else OK
 
 
-def _replayed(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
-    return Difference(replay(engine, source, choice))
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"--since {text}: not a day YYYY-MM-DD or an ISO time") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _replayed(engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment) -> Difference:
+    return Difference(replay(engine, source, choice, enrichment))
 
 
 def _counts(found: Difference) -> dict[str, int]:

@@ -71,7 +71,7 @@ def _part(
     settings: Settings, archive: Archive, source: str | None, day: date | None, *, as_json: bool
 ) -> int:
     with open_database(settings) as engine:
-        merged = merge(engine, archive, source, day)
+        merged = merge(engine, archive, source, day, settings.enrichment)
     _tell(asdict(merged), as_json=as_json)
     return FAILED if merged.conflict_bytes else OK
 

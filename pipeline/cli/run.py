@@ -38,7 +38,7 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     """
     settings = options.settings()
     patterns = options.patterns(paths, settings)
-    output.log_to_stderr("WARNING")
+    output.log_to_stderr("WARNING", settings)
     interruption = Interruption(STOPPING)
     if once:
         Finder(patterns, follow_links=settings.follow_links).require()
@@ -46,7 +46,7 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     with open_database(settings) as engine, Supervisor(log_dir(settings)) as supervisor:
         lookout = Lookout(settings, engine, patterns)
         clock = Clock(lookout)
-        supervisor.start(children.watcher(patterns, once=once, newest_first=newest_first))
+        supervisor.start(children.watcher(patterns, settings, once=once, newest_first=newest_first))
         _start_pools(supervisor, settings, scheduled=not once)
         journey = Journey(supervisor, lookout, Mender(settings, engine), interruption, once=once)
         with display() as shown:
@@ -75,6 +75,8 @@ def _prepare(settings: Settings) -> None:
         log_dir(settings).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
+    # Said here and now: a pool would wait for the file without limit.
+    settings.enrichment.generation()
     schema.upgrade(settings.sqlalchemy_url)
     try:
         publish.check(settings)
@@ -87,3 +89,5 @@ def _start_pools(supervisor: Supervisor, settings: Settings, *, scheduled: bool)
         supervisor.start(children.pool(stage, settings))
     if scheduled:
         supervisor.start(children.beat(settings))
+        if settings.metrics_endpoint:
+            supervisor.start(children.exporter(settings))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -34,11 +34,13 @@ class Recipe:
         name: its name for people, and of its log file.
         command: program and arguments.
         lasting: True when it must run until it is stopped; False when it may end by itself with code 0.
+        variables: what its environment has besides the supervisor's.
     """
 
     name: str
     command: tuple[str, ...]
     lasting: bool = True
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def delay_seconds(failures: int, draw: Callable[[], float] = random.random) -> float:
@@ -151,7 +153,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=child_environment(),
+            env=child_environment() | dict(child.recipe.variables),
             process_group=0,
         )
         self._tell_guardian(f"+{child.popen.pid}\n")

@@ -2,9 +2,11 @@
 
 import click
 
+from pipeline import measured
 from pipeline.cli import options, output
 from pipeline.cli.interruption import Interruption
 from pipeline.cli.main import INTERRUPTED, OK
+from pipeline.exposure import Pulse, expose
 from pipeline.publish import Publisher
 from pipeline.watcher import Watcher
 
@@ -21,10 +23,15 @@ def command(paths: tuple[str, ...], once: bool, newest_first: bool, as_json: boo
     """
     settings = options.settings()
     patterns = options.patterns(paths, settings)
-    output.log_to_stderr(settings.log_level)
+    output.log_to_stderr(settings.log_level, settings)
     stop = Interruption("stopping after the batch in hand").asked
+    pulse = Pulse("watcher")
+    checkpoint = measured.CheckpointCollector(settings.state_dir)
+    expose(settings.metrics_endpoint, measured.REGISTRY, pulse, checkpoint)
     with Publisher(settings) as publisher:
-        Watcher(settings, patterns, publisher, newest_first=newest_first).run(stop, once=once)
+        counted = measured.MeasuredPublisher(publisher)
+        watcher = Watcher(settings, patterns, counted, newest_first=newest_first, on_step=pulse.beat)
+        watcher.run(stop, once=once)
     if as_json:
         output.emit_json({"stopped": stop.is_set(), "paths": list(patterns)})
     return INTERRUPTED if once and stop.is_set() else OK

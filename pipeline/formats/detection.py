@@ -56,13 +56,14 @@ def shares_of(block: bytes, formats: Iterable[LogFormat]) -> dict[LogFormat, flo
 
 def _not_read(format_: LogFormat, lines: list[bytes]) -> list[bytes]:
     fits = [bool(format_.match(line)) for line in lines]
-    misfits = list(compress(lines, map(not_, fits)))
-    if not any(fits) or not isinstance(format_, Format):
-        return misfits
+    if not any(fits):
+        return lines
+    if not isinstance(format_, Format):
+        return list(compress(lines, map(not_, fits)))
     # Values count too: a pattern that fits a day which does not exist is no sign of the format.
     parser = BlockParser(format_, lambda _columns, values: values)
     refused = parser.parse(b"".join(line + b"\n" for line in compress(lines, fits))).rejected
-    return [*misfits, *(each.line for each in refused)]
+    return [*compress(lines, map(not_, fits)), *(each.line for each in refused)]
 
 
 def recognised(shares: Mapping[LogFormat, float]) -> Recognised | None:

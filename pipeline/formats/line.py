@@ -62,6 +62,10 @@ class LogFormat(Protocol):
 class Parser(Protocol[T]):
     """What turns blocks of one format into columns."""
 
+    @property
+    def format(self) -> LogFormat:
+        """The format, whose columns are those of the values."""
+
     def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:
         """Return the lines of a block that starts at a byte of its source, stored first at a moment."""
 

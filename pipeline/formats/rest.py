@@ -47,9 +47,15 @@ class RestReader(Generic[T]):
     It keeps parsers, so use one for many blocks, in one thread.
     """
 
-    def __init__(self, encode: Encode[T], others: Callable[[], Iterable[LogFormat]]) -> None:
+    def __init__(
+        self,
+        encode: Encode[T],
+        others: Callable[[], Iterable[LogFormat]],
+        enriched: Callable[[LogFormat], LogFormat] = lambda format_: format_,
+    ) -> None:
         self._encode = encode
         self._others = others
+        self._enriched = enriched
         self._parsers: dict[LogFormat, Parser[T]] = {}
         self._partial: dict[Format, PartialParser[T]] = {}
 
@@ -82,19 +88,22 @@ class RestReader(Generic[T]):
         # A match alone is quick to fail; the parser would look for a reason that no one reads.
         tried = [each for each in lines if _may_be_foreign(format_, each.line) and other.match(each.line)]
         if other not in self._parsers:
-            self._parsers[other] = parser_of(alone(other), self._encode)
+            self._parsers[other] = parser_of(alone(self._enriched(other)), self._encode)
         parsed = self._parsers[other].parse(b"".join(each.line + b"\n" for each in tried), at=at)
         if not parsed.starts:
             return [], lines
         places = dict(zip(accumulate((len(each.line) + 1 for each in tried), initial=0), tried, strict=False))
         starts = [places[start].start for start in parsed.starts]
         taken = set(starts)
-        found = Recovered(other, other.columns, ParsedBlock(starts, parsed.groups, []))
+        columns = self._parsers[other].format.columns
+        found = Recovered(other, columns, ParsedBlock(starts, parsed.groups, []))
         return [found], [each for each in lines if each.start not in taken]
 
     def _in_part(self, format_: Format, lines: list[Rejected]) -> tuple[list[Recovered[T]], list[Rejected]]:
         if format_ not in self._partial:
-            self._partial[format_] = PartialParser(format_, self._encode)
+            enriched = self._enriched(format_)
+            assert isinstance(enriched, Format), "enrichment keeps the kind of a format"
+            self._partial[format_] = PartialParser(enriched, self._encode)
         parser = self._partial[format_]
         read = [(each, parser.parse(each.line)) for each in lines]
         rows = [(each.start, values) for each, values in read if values is not None]

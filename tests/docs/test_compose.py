@@ -23,9 +23,14 @@ OURS = {
     "clean-worker": f"celery -A tasks worker -Q {Stage.CLEAN.queue_name}",
     "beat": "celery -A tasks beat",
     "flower": "celery -A tasks flower",
+    "exporter": "python -m pipeline metrics",
 }
-SERVERS = {"rabbitmq", "postgres"}
-SECRETS = ("RABBITMQ_PASSWORD", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
+#: The nodes of RabbitMQ; the first is there without a profile.
+NODES = ("rabbitmq", "rabbitmq-2", "rabbitmq-3")
+SERVERS = {*NODES, "postgres", "prometheus"}
+#: What each profile adds.
+PROFILES = {"monitoring": {"exporter", "prometheus"}, "cluster": set(NODES[1:])}
+SECRETS = ("RABBITMQ_PASSWORD", "RABBITMQ_COOKIE", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
 
 
 def text(name: str) -> str:
@@ -47,7 +52,7 @@ def test_these_services_make_the_installation(services: dict[str, dict[str, Any]
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_runs_the_documented_command(services: dict[str, dict[str, Any]], name: str) -> None:
     """What a container runs is what a person would type."""
-    command = " ".join(services[name]["command"])
+    command = " ".join(services[name]["command"]).replace("celery -q ", "celery ")
 
     assert command.startswith(OURS[name])
     if "pipeline" in command:
@@ -90,7 +95,7 @@ def test_only_what_needs_the_database_can_reach_it(services: dict[str, dict[str,
     """Watcher and Flower are not given the database: they go on when it is away."""
     holders = {name for name in OURS if "DATABASE_URL" in services[name]["environment"]}
 
-    assert {"migrate", "lake-worker", "clean-worker", "beat"} == holders
+    assert {"migrate", "lake-worker", "clean-worker", "beat", "exporter"} == holders
 
 
 def test_everything_starts_in_order(services: dict[str, dict[str, Any]]) -> None:
@@ -127,10 +132,10 @@ def test_a_container_of_ours_can_do_little(services: dict[str, dict[str, Any]], 
 
 
 def test_nothing_listens_to_the_world(services: dict[str, dict[str, Any]]) -> None:
-    """Flower alone has a port on the host, on the loopback interface."""
+    """Flower and Prometheus alone have a port on the host, on the loopback interface."""
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert ports == {"flower": ["127.0.0.1:5555:5555"]}
+    assert ports == {"flower": ["127.0.0.1:5555:5555"], "prometheus": ["127.0.0.1:9090:9090"]}
 
 
 def test_what_must_last_is_in_a_volume(services: dict[str, dict[str, Any]]) -> None:
@@ -138,7 +143,7 @@ def test_what_must_last_is_in_a_volume(services: dict[str, dict[str, Any]]) -> N
     declared = yaml.safe_load(text("docker-compose.yml"))["volumes"]
     named = {mount.split(":")[0] for service in services.values() for mount in service.get("volumes", [])}
 
-    assert set(declared) == {name for name in named if "$" not in name}
+    assert set(declared) == {name for name in named if "$" not in name and not name.startswith("./")}
     assert "checkpoints:/var/lib/sluice" in services["watcher"]["volumes"]
 
 
@@ -164,14 +169,85 @@ def test_compose_takes_the_file() -> None:
     values = {"LOG_DIR": "/var/log"} | dict.fromkeys(SECRETS, "unused")
     environment = {"PATH": os.environ["PATH"], **values}
 
-    accepted = subprocess.run(
-        [tool, "config", "-q"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    def config() -> subprocess.CompletedProcess[str]:
+        profiles = [f"--profile={profile}" for profile in PROFILES]
+        command = [tool, *profiles, "config", "-q"]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    accepted = config()
     del environment["POSTGRES_PASSWORD"]
-    refused = subprocess.run(
-        [tool, "config", "-q"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    refused = config()
 
     assert not accepted.returncode, accepted.stderr
     assert refused.returncode != 0
     assert "set it in .env" in refused.stderr
+
+
+def test_profiles_add_what_they_say(services: dict[str, dict[str, Any]]) -> None:
+    """Without a profile there is one broker and no monitoring; each profile adds its services."""
+    for profile, added in PROFILES.items():
+        assert added == {name for name, service in services.items() if service.get("profiles") == [profile]}
+    assert {profile for service in services.values() for profile in service.get("profiles", [])} == set(
+        PROFILES
+    )
+
+
+def test_what_is_mounted_from_the_project_is_there(services: dict[str, dict[str, Any]]) -> None:
+    """A file of the project that a container reads exists, and comes in read-only."""
+    mounts = [mount for service in services.values() for mount in service.get("volumes", [])]
+    ours = [mount.split(":") for mount in mounts if mount.startswith("./")]
+
+    assert len(ours) > len(NODES)
+    for source, _, mode in ours:
+        assert (ROOT / source).exists(), source
+        assert mode == "ro"
+
+
+def test_every_node_answers_to_one_name(services: dict[str, dict[str, Any]]) -> None:
+    """Clients reach each RabbitMQ node as `broker`; a node's data has its own name and volume."""
+    for name in NODES:
+        assert services[name]["networks"]["inside"]["aliases"] == ["broker"]
+        assert services[name]["hostname"] == name
+        assert services[name]["volumes"][0] == f"{name}:/var/lib/rabbitmq"
+    joined = re.findall(r"= rabbit@(\S+)", text("deploy/rabbitmq/40-join.conf"))
+    assert joined == list(NODES)
+    for service in set(OURS) - {"migrate"}:
+        url = services[service]["environment"]["BROKER_URL"]
+        assert url.endswith("@broker:5672//")
+
+
+def test_nothing_grows_without_a_limit(services: dict[str, dict[str, Any]]) -> None:
+    """Each service has a limit of memory and a log that is rolled over."""
+    for name, service in services.items():
+        assert "mem_limit" in service, name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+
+
+@pytest.mark.parametrize("name", sorted(set(OURS) - {"migrate", "flower"}))
+def test_health_is_asked_of_the_process_itself(services: dict[str, dict[str, Any]], name: str) -> None:
+    """The health check of a service is the command that a person would type, for the role it has."""
+    test = services[name]["healthcheck"]["test"]
+
+    assert test[:-1] == ["CMD", "python", "-m", "pipeline", "check", "--live"]
+    assert test[-1] == name.removesuffix("-worker")
+    assert services[name]["environment"]["SLUICE_METRICS_ADDRESS"].endswith(":9464")
+
+
+def test_scaled_pools_have_names_of_their_own(services: dict[str, dict[str, Any]]) -> None:
+    """A pool's node is named after its container, which has neither a fixed name nor a fixed host."""
+    for name in ("lake-worker", "clean-worker"):
+        command = services[name]["command"]
+        assert command[command.index("-n") + 1].endswith("@%h")
+        assert not {"hostname", "container_name", "ports"} & services[name].keys()
+
+
+def test_prometheus_asks_every_service(services: dict[str, dict[str, Any]]) -> None:
+    """Each service that serves metrics is scraped by its name, at its port."""
+    config = yaml.safe_load(text("deploy/prometheus/prometheus.yml"))
+    asked = {
+        (found["names"][0], found["port"])
+        for scrape in config["scrape_configs"]
+        for found in scrape["dns_sd_configs"]
+    }
+
+    assert asked == {(name, 9464) for name in set(OURS) - {"migrate", "flower"}}

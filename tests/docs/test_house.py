@@ -86,6 +86,36 @@ def test_every_library_has_a_tested_version() -> None:
     assert packages(text("requirements.txt")) | packages(text("requirements-dev.txt")) <= pinned
 
 
+#: A package of a lock: name, version, where it applies, and the first of its hashes.
+LOCKED = re.compile(
+    r"^([\w.-]+)==([^\s;]+)(?:\s*;[^\\]*)?\s*\\\n    --hash=sha256:[0-9a-f]{64}", re.MULTILINE
+)
+
+
+def spelt(name: str) -> str:
+    """Return the name of a package as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_locks_hold_the_tested_versions(name: str) -> None:
+    """Each lock has every library of its ranges, as the constraints say, with hashes: else `make lock`."""
+    locked = {spelt(package): version for package, version in LOCKED.findall(text(f"{name}.lock"))}
+    named = packages(text("requirements.txt")) | packages(text(f"{name}.txt"))
+    tested = re.findall(r"^([\w.-]+)==(\S+)$", text("constraints.txt"), re.MULTILINE)
+
+    assert set(map(spelt, named)) <= locked.keys()
+    assert len(locked) == len(re.findall(r"^[\w.-]+==", text(f"{name}.lock"), re.MULTILINE))
+    assert {locked.get(spelt(package), version) == version for package, version in tested} == {True}
+
+
+@pytest.mark.parametrize("source", [".ci/venv", "Dockerfile"])
+def test_what_is_installed_is_hashed(source: str) -> None:
+    """People, machines and the image install from a lock, and pip refuses a file that is not in it."""
+    assert "--require-hashes" in text(source)
+    assert "requirements.txt" not in text(source)
+
+
 def test_markers_keep_the_long_suites_apart() -> None:
     """`make test` leaves out exactly the markers that have targets of their own."""
     options = tomllib.loads(text("pyproject.toml"))["tool"]["pytest"]["ini_options"]

@@ -67,10 +67,14 @@ class Role:
 
 
 class System:
-    """Children under a supervisor that restarts each at once; a context that leaves none behind."""
+    """Children under a supervisor that restarts each at once; a context that leaves none behind.
 
-    def __init__(self, place: Place) -> None:
+    A child named after a pool with something behind it, such as `lake-2`, is one more pool of that stage.
+    """
+
+    def __init__(self, place: Place, *, migrated: bool = True) -> None:
         self.place = place
+        self._migrated = migrated
         self.logs = place.folder / "logs"
         self.logs.mkdir(parents=True)
         self.settings = Settings.from_environment(
@@ -87,8 +91,9 @@ class System:
         self._serial = iter(range(1_000_000))
 
     def __enter__(self) -> Self:
-        self.settings.state_dir.mkdir()
-        schema.upgrade(self.settings.sqlalchemy_url)
+        self.settings.state_dir.mkdir(exist_ok=True)
+        if self._migrated:
+            schema.upgrade(self.settings.sqlalchemy_url)
         self._supervisor.__enter__()
         self._ticker.start()
         return self
@@ -152,11 +157,14 @@ class System:
 
     def _recipe(self, name: str, role: Role) -> Recipe:
         if name == WATCHER:
-            plain = children.watcher([str(self.logs)], once=False)
+            plain = children.watcher([str(self.logs)], self.settings, once=False)
         elif name == BEAT:
             plain = children.beat(self.settings)
         else:
-            plain = children.pool(Stage(name), self.settings)
+            stage = name.partition("-")[0]
+            pool = children.pool(Stage(stage), self.settings)
+            words = [word.replace(f"{stage}@", f"{name}@") for word in pool.command]
+            plain = replace(pool, name=name, command=tuple(words))
         variables = {**self.place.variables(), **role.variables}
         assignments = [f"{key}={value}" for key, value in variables.items()]
         return replace(

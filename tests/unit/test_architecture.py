@@ -37,6 +37,8 @@ DOORS = (
         "pipeline.formats",
         ("kombu", "watchdog", "zstandard", "pydantic", "pipeline.settings", "pipeline.batch"),
     ),
+    Door("pipeline.enrich", ("kombu", "watchdog", "pydantic", "pipeline.settings", "pipeline.batch")),
+    Door("pipeline.formats", ("pipeline.enrich",)),
     Door(
         "db", ("tasks", "celery", "kombu", "watchdog", "flower", "pipeline.cli", "pipeline.publish", "bench")
     ),
@@ -128,8 +130,10 @@ def test_no_module_looks_through_a_closed_door(door: Door) -> None:
 
 
 def test_tables_know_values_only() -> None:
-    """Of the pipeline, `db` sees batch, errors, formats and failpoints, which hold nothing open."""
-    values = ("pipeline.batch", "pipeline.errors", "pipeline.failpoint", "pipeline.formats")
+    """Of the pipeline, `db` sees batch, errors, formats, enrichment, exports and failpoints only."""
+    values = tuple(
+        f"pipeline.{name}" for name in ("batch", "enrich", "errors", "export", "failpoint", "formats")
+    )
     seen = {
         f"{name} imports {target}"
         for name in modules()

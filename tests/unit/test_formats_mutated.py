@@ -16,7 +16,7 @@ from pipeline.formats.line import parser_of
 from tests.unit.test_formats_conformance import corpus, line_of
 
 #: Lines of all formats together.
-COUNT = int(os.environ.get("MUTATED_LINES", "20000"))
+COUNT = int(os.environ.get("MUTATED_LINES", "6000"))
 BLOCK_LINES = 200
 #: Most seconds for a line, by the clock of the processor.
 LONGEST_SECONDS = 0.01

@@ -1,4 +1,4 @@
-"""Lines of every format that is a pattern, broken in many ways, the same for the same seed."""
+"""Lines of every format, broken in many ways, the same for the same seed."""
 
 import random
 import time
@@ -7,10 +7,9 @@ from itertools import islice
 from typing import Any
 
 from pipeline.formats import FORMATS
-from pipeline.formats.base import Format
-from pipeline.formats.parse import BlockParser
+from pipeline.formats.line import LogFormat, alone, parser_of
 from pipeline.formats.rest import RestReader
-from tests.unit.formats.lines import PATTERNS, PIECES, typed
+from tests.unit.formats.lines import PIECES, typed
 
 #: Lines that are read as one block.
 BLOCK_LINES = 200
@@ -24,10 +23,10 @@ HOSTILE = (
 LONGEST_BYTES = 20_000
 
 
-def mutated(count: int, seed: int) -> Iterator[tuple[Format, bytes]]:
+def mutated(count: int, seed: int) -> Iterator[tuple[LogFormat, bytes]]:
     """Yield so many lines without newline, each with the format that it was of."""
     chance = random.Random(seed)
-    formats = PATTERNS
+    formats = list(FORMATS.values())
     for _ in range(count):
         format_ = chance.choice(formats)
         line = format_.example
@@ -36,7 +35,7 @@ def mutated(count: int, seed: int) -> Iterator[tuple[Format, bytes]]:
         yield format_, line.replace(b"\n", b"")
 
 
-def _mutated(line: bytes, chance: random.Random, formats: list[Format]) -> bytes:  # noqa: PLR0911 - one a kind
+def _mutated(line: bytes, chance: random.Random, formats: list[LogFormat]) -> bytes:  # noqa: PLR0911 - one a kind
     low, high = sorted((chance.randrange(len(line) + 1), chance.randrange(len(line) + 1)))
     short = min(high, low + chance.randrange(1, 9))
     part = line[low:high]
@@ -68,11 +67,11 @@ def read_all(count: int, seed: int) -> tuple[int, int, float]:
     Raises:
         AssertionError: a line is neither a record nor rejected, or is something else in a block.
     """
-    lines: dict[Format, list[bytes]] = {format_: [] for format_ in PATTERNS}
+    lines: dict[LogFormat, list[bytes]] = {format_: [] for format_ in FORMATS.values()}
     records = rejected = 0
     slowest = 0.0
     reader = _Reader()
-    for format_ in PATTERNS:  # patterns are compiled when they are used first
+    for format_ in FORMATS.values():  # patterns are compiled when they are used first
         reader.read(format_, [b"x", format_.example[: len(format_.example) // 2]])
     for format_, line in mutated(count, seed):
         began = time.thread_time()
@@ -98,10 +97,10 @@ class _Reader:
     """A parser for each format, and one reader of what they reject."""
 
     def __init__(self) -> None:
-        self._parsers = {format_: BlockParser(format_, typed) for format_ in PATTERNS}
+        self._parsers = {format_: parser_of(alone(format_), typed) for format_ in FORMATS.values()}
         self._rest: RestReader[dict[str, Any]] = RestReader(typed, FORMATS.values)
 
-    def read(self, format_: Format, lines: list[bytes]) -> tuple[int, int]:
+    def read(self, format_: LogFormat, lines: list[bytes]) -> tuple[int, int]:
         parsed = self._parsers[format_].parse(b"\n".join(lines) + b"\n")
         rest = self._rest.read(format_, parsed.rejected, mixed=True)
         recovered = [start for found in rest.recovered for start in found.lines.starts]

@@ -1,0 +1,52 @@
+"""The parsers of a process by format, each with its memos and with today's enrichment."""
+
+from typing import Generic, TypeVar
+
+from pipeline.enrich.enrichment import Enrichment
+from pipeline.formats import FORMATS
+from pipeline.formats.line import LogFormat, Parser, parser_of
+from pipeline.formats.memo import Encode
+from pipeline.formats.rest import RestReader
+
+T = TypeVar("T")
+
+
+class Parsers(Generic[T]):
+    """Parsers that are kept, because of their memos, until a file of the enrichment changes."""
+
+    def __init__(self, enrichment: Enrichment, encode: Encode[T]) -> None:
+        self._enrichment = enrichment
+        self._encode = encode
+        self._generation = 0
+        self._parsers: dict[str, Parser[T]] = {}
+        self._rest = self._rest_reader()
+
+    def of(self, format_: LogFormat) -> Parser[T]:
+        """Return the parser of a format; its own format has the columns of the enrichment too.
+
+        Raises:
+            ConfigurationError: a file of the enrichment cannot be read.
+        """
+        self._look()
+        if format_.name not in self._parsers:
+            self._parsers[format_.name] = parser_of(self._enrichment.format(format_), self._encode)
+        return self._parsers[format_.name]
+
+    def rest(self) -> RestReader[T]:
+        """Return the reader of the lines that their format rejects.
+
+        Raises:
+            ConfigurationError: a file of the enrichment cannot be read.
+        """
+        self._look()
+        return self._rest
+
+    def _look(self) -> None:
+        generation = self._enrichment.generation()
+        if generation != self._generation:
+            self._parsers.clear()
+            self._rest = self._rest_reader()
+            self._generation = generation
+
+    def _rest_reader(self) -> RestReader[T]:
+        return RestReader(self._encode, FORMATS.values, self._enrichment.format)
