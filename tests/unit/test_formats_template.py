@@ -1,5 +1,6 @@
 """Formats made from the log strings of nginx and Apache."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -201,6 +202,30 @@ def test_a_made_format_has_an_example(format_: Format) -> None:
     assert all(
         columns[name] is not None for group in format_.groups for name in group.columns[:1] if name in SAMPLES
     )
+
+
+#: What makes the end of a value, or of a list of them, as doubtful as it can be.
+DOUBTS = (b" : a", b", a", b",", b" ", b"1 : ", b"- ", b"|", b"/", b"://", b"?", b" [17/", b'" ', b":")
+LISTS = (
+    "$time_iso8601 $upstream_addr $upstream_status $upstream_response_time $http_x_forwarded_for $foo",
+    '$http_x_forwarded_for - $remote_user [$time_local] "$request" $upstream_addr $scheme://$host$request_uri|$a',
+)
+
+
+@pytest.mark.parametrize("piece", DOUBTS)
+@pytest.mark.parametrize("string", LISTS)
+def test_time_grows_with_the_line(string: str, piece: bytes) -> None:
+    """A format made from a string takes about twice the time for twice the line, whatever it repeats."""
+    format_ = from_nginx("mine", string)
+    for head in (b"", b"2015-05-17T10:05:03Z ", format_.example):
+        times = []
+        for length in (8 << 10, 16 << 10):
+            line = head + piece * (length // len(piece))
+            began = time.process_time()
+            format_.match(line)
+            format_.explain(line)
+            times.append(time.process_time() - began)
+        assert times[1] <= 2.5 * times[0] + 0.01
 
 
 def test_a_rejected_line_names_the_variable() -> None:
