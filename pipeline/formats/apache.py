@@ -21,6 +21,8 @@ ESCAPED = {'"': '"', "\\": "\\", "t": "\t", "n": "\n"}
 NUMBER = r"\d+|-"
 #: Seconds of the units of %T.
 UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+#: Digits since 1970 in each unit.
+EPOCH_DIGITS = {"sec": r"\d{1,10}", "msec": r"\d{11,13}", "usec": r"\d{14,16}"}
 #: A moment in whose strftime each part has other digits.
 PROBE = datetime(2015, 11, 27, 10, 35, 43, tzinfo=UTC)
 
@@ -146,8 +148,8 @@ def _named(label: str, letter: str, argument: str) -> Variable:
 def _time(name: str, label: str, form: str) -> Variable:
     """Return the variable of a time in a form of strftime, or one of Apache's own."""
     form = form.removeprefix("begin:").removeprefix("end:")
-    if form in ("sec", "msec", "usec"):
-        return Variable(label, "time", MOMENT_COLUMNS, _since_epoch(form), r"\d{1,20}")
+    if form in EPOCH_DIGITS:
+        return Variable(label, "time", MOMENT_COLUMNS, _since_epoch(form), EPOCH_DIGITS[form])
     if form in ("msec_frac", "usec_frac"):
         return Variable(label, form)
     example = PROBE.strftime(form)

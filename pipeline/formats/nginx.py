@@ -15,8 +15,9 @@ VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))")
 ADDRESS = r"unix:|[0-9A-Fa-f:.]+|-"
 NUMBER = r"\d+|-"
 SECONDS = r"\d+(?:\.\d+)?|-"
-#: Values of several upstream servers: commas between servers, colons between groups.
-LIST = r"[^ ,\n]+(?:(?:, | : )[^ ,\n]+)*"
+#: Values of several upstream servers: commas between servers, colons between groups. None begins with a
+#: colon, so that where a list ends is never in doubt.
+LIST = r"[^ ,:\n][^ ,\n]*(?:(?:, | : )[^ ,:\n][^ ,\n]*)*"
 SECONDS_LIST = rf"(?:{SECONDS})(?:(?:, | : )(?:{SECONDS}))*"
 ADDRESS_LIST = r"[^ ,\n]*(?:, ?[^ ,\n]+)*"
 

@@ -56,12 +56,20 @@ class FoundFormat:
         return COMPILE[self.server](self.name, self.string)
 
     def file(self) -> str:
-        """Return the text of a format file, in TOML."""
+        """Return the text of a format file, in TOML.
+
+        Raises:
+            ConfigurationError: the string does not make a format.
+        """
+        example = self.compile().example.decode()
         used = f" for {', '.join(self.logs)}" if self.logs else ""
         description = f"access log of {self.server}, its {self.name}{used}"
         # A built-in format of the same name stays what it is.
         own = f"{self.server}_{self.name}" if self.name in FORMATS else self.name
-        values = (("name", own), ("description", description), (self.server, self.string))
+        values = (
+            *(("name", own), ("description", description), ("example", example)),
+            (self.server, self.string),
+        )
         name, *rest = (f"{key} = {_toml(value)}" for key, value in values)
         return "\n".join((name, "version = 1", *rest)) + "\n"
 

@@ -8,6 +8,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.formats.base import Convert, Format, Group
 from pipeline.formats.fields import common_time, text
 from pipeline.formats.quantities import Extract, extra_group, named
+from pipeline.formats.samples import sample
 
 #: `17/May/2015:10:05:03 +0000`.
 LOCAL_TIME = r"\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
@@ -64,15 +65,18 @@ def compile_format(name: str, parts: Sequence[Part], description: str) -> Format
         raise ConfigurationError(f"format {name}: no variable says the time, and a record needs one")
     keys = iter(_keys(variables))
     captures: list[tuple[str, Variable]] = []
-    pattern = ""
+    pattern, example = "", b""
     for place, part in enumerate(joined):
         if isinstance(part, str):
             pattern += _escaped(part)
+            example += part.encode()
         else:
             captures.append((next(keys), part))
-            pattern += f"(?P<{captures[-1][0]}>{_body(name, joined, place)})"
+            body = _body(name, joined, place)
+            pattern += f"(?P<{captures[-1][0]}>{body})"
+            example += sample(body, part.columns, part.convert)
     groups = _groups(captures)
-    return Format(name, 1, pattern, groups, description, essential=_essential(captures, groups))
+    return Format(name, 1, pattern, groups, description, example, _essential(captures, groups))
 
 
 def _joined(parts: Sequence[Part]) -> list[Part]:

@@ -10,6 +10,7 @@ import pytest
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.formats.apache import from_apache
 from pipeline.formats.nginx import from_nginx
+from pipeline.formats.userfile import load
 from tests.unit.formats.lines import COMBINED_LINE, record
 
 NGINX_CONF = r"""
@@ -90,6 +91,27 @@ def test_the_printed_file_makes_the_format(config: Path, capsys: pytest.CaptureF
     assert (columns["duration_seconds"], columns["user_agent"]) == (0.25, "Mozilla/5.0 (X11)")
     quoted = answer(capsys, config, "--name", "its_own")["formats"][0]["file"]
     assert tomllib.loads(quoted)["nginx"] == "$time_local it's; $status"
+
+
+def test_the_printed_file_can_be_saved_and_used(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed, saved in the folder of formats, is a format of the user's as it is."""
+    for text, name in (
+        (NGINX_CONF, "main"),
+        (NGINX_CONF, "its_own"),
+        (HTTPD_CONF, "combined"),
+        (HTTPD_CONF, "size"),
+    ):
+        config.write_text(text)
+        assert main(["formats", "from-config", str(config), "--name", name]) == OK
+        path = tmp_path / f"{name}.toml"
+        path.write_text(capsys.readouterr().out)
+
+        user = load(path)
+
+        assert user.format.match(user.format.example)
+        assert user.format.name in (name, f"apache_{name}")
 
 
 def test_formats_of_apache_are_found(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

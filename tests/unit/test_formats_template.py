@@ -1,5 +1,6 @@
 """Formats made from the log strings of nginx and Apache."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from pipeline.errors import ConfigurationError
 from pipeline.formats import get_format
 from pipeline.formats.apache import from_apache
+from pipeline.formats.base import Format
 from pipeline.formats.nginx import from_nginx
+from pipeline.formats.samples import SAMPLES
 from pipeline.generate import generate_lines
 from tests.unit.formats.lines import COMBINED_LINE, COMMON_LINE, parse, record, records, rejection
 
@@ -178,6 +181,51 @@ def test_a_string_that_no_one_can_read_back_is_refused(compiler: Any, string: st
     """A string whose lines are ambiguous, or without a time, is refused by the names of its variables."""
     with pytest.raises(ConfigurationError, match=f"format mine: .*{complaint}"):
         compiler("mine", string)
+
+
+MADE = {
+    **{f"nginx: {name}": from_nginx("mine", string) for name, (string, *_) in NGINX_CASES.items()},
+    **{f"Apache: {name}": from_apache("mine", string) for name, (string, *_) in APACHE_CASES.items()},
+    "nginx": from_nginx("mine", NGINX),
+    "virtual hosts": from_apache("mine", VHOST),
+    **{form: from_apache("mine", f"%{{{form}}}t") for form in ("sec", "msec", "usec", "%d/%b/%Y:%T %z")},
+}
+
+
+@pytest.mark.parametrize("format_", MADE.values(), ids=MADE)
+def test_a_made_format_has_an_example(format_: Format) -> None:
+    """A format made from a string comes with a line that it reads, all typed columns filled."""
+    columns = record(format_, format_.example)
+
+    assert columns["timestamp"].year == 2015
+    assert columns.get("status", 200) == 200
+    assert all(
+        columns[name] is not None for group in format_.groups for name in group.columns[:1] if name in SAMPLES
+    )
+
+
+#: What makes the end of a value, or of a list of them, as doubtful as it can be.
+DOUBTS = (b" : a", b", a", b",", b" ", b"1 : ", b"- ", b"|", b"/", b"://", b"?", b" [17/", b'" ', b":")
+LISTS = (
+    "$time_iso8601 $upstream_addr $upstream_status $upstream_response_time $http_x_forwarded_for $foo",
+    '$http_x_forwarded_for - $remote_user [$time_local] "$request" $upstream_addr $scheme://$host$request_uri|$a',
+)
+
+
+@pytest.mark.parametrize("piece", DOUBTS)
+@pytest.mark.parametrize("string", LISTS)
+def test_time_grows_with_the_line(string: str, piece: bytes) -> None:
+    """A format made from a string takes about twice the time for twice the line, whatever it repeats."""
+    format_ = from_nginx("mine", string)
+    for head in (b"", b"2015-05-17T10:05:03Z ", format_.example):
+        times = []
+        for length in (8 << 10, 16 << 10):
+            line = head + piece * (length // len(piece))
+            began = time.process_time()
+            format_.match(line)
+            format_.explain(line)
+            times.append(time.process_time() - began)
+        assert times[1] <= 2.5 * times[0] + 0.01
 
 
 def test_a_rejected_line_names_the_variable() -> None:
