@@ -53,7 +53,8 @@ def get_format(name: str) -> LogFormat:
     except KeyError:
         known = ", ".join(FORMATS)
         raise ConfigurationError(
-            f"SLUICE_LOG_FORMAT: no format {name!r}; use auto or one of {known}"
+            f"SLUICE_LOG_FORMAT: no format {name!r}; use auto or one of {known}, or put its file into the "
+            f"folder of SLUICE_FORMATS_DIR"
         ) from None
 
 

@@ -10,7 +10,7 @@ from pipeline.errors import RejectedLine
 from pipeline.formats.base import LONGEST_LINE_BYTES, Format
 from pipeline.formats.fields import decode
 from pipeline.formats.memo import Encode
-from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected
+from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected, collector_paused
 from pipeline.formats.privacy import adopted_rules
 
 T = TypeVar("T")
@@ -149,7 +149,10 @@ class LineParser(Generic[T]):
 
     def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:
         """Return the lines of a block, whatever bytes it holds."""
-        at = at or datetime.now(UTC)
+        with collector_paused():
+            return self._parse(block, start, at or datetime.now(UTC))
+
+    def _parse(self, block: bytes, start: int, at: datetime) -> ParsedBlock[T]:
         starts: list[int] = []
         rows: list[list[T]] = []
         rejected: list[Rejected] = []

@@ -14,9 +14,10 @@ from db.replay import replay
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
-from pipeline.formats import get_format
+from pipeline.formats import FORMATS, get_format
 from pipeline.formats.base import COLUMNS
 from pipeline.formats.line import CONTINUES_BEFORE, parser_of
+from pipeline.formats.rest import RestReader
 from tests.unit.formats.lines import records, typed
 from tests.unit.test_formats_conformance import corpus, line_of
 
@@ -49,15 +50,18 @@ def test_the_database_holds_what_the_parser_made(engine: Engine, name: str) -> N
     """Every line of the corpus is stored with each of its values, `extra` included, or is rejected."""
     block = b"".join(line_of(entry) + b"\n" for entry in corpus()[name])
     parsed = parser_of(get_format(name), typed).parse(block, 0, datetime.now(UTC))
+    reader: RestReader[dict[str, Any]] = RestReader(typed, FORMATS.values)
+    rest = reader.read(get_format(name), parsed.rejected, mixed=False)
+    parts = (parsed, *(found.lines for found in rest.recovered))
 
     store(engine, block, name)
 
-    assert {row["start"]: present(row) for row in records(parsed)} == stored(engine)
+    assert {row["start"]: present(row) for part in parts for row in records(part)} == stored(engine)
     with reading(engine) as connection:
         rejected = set(connection.scalars(select(RejectedLine.line_start)))
-    assert {line.start for line in parsed.rejected} == rejected
+    assert {line.start for line in rest.rejected} == rejected
     (source,) = list_sources(engine)
-    difference = preview(engine, source, Choice(redo=True))
+    difference = preview(engine, source, Choice(named=name, redo=True))
     assert (difference.tally.newly_parsed, difference.tally.newly_rejected, difference.changed) == (0, 0, {})
 
 

@@ -17,7 +17,7 @@ from pipeline.formats.examples import failures
 from pipeline.formats.naming import USUAL
 from pipeline.formats.userfile import load, register
 from pipeline.formats.userpattern import PLACEHOLDERS
-from tests.unit.formats.lines import record, rejection
+from tests.unit.formats.lines import COMMON_LINE, record, rejection
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "user-formats.md").read_text()
@@ -259,6 +259,24 @@ n = {{ type = "integer" }}
     found = record(load(written(folder, body, example=f"'{line.decode()}'")).format, line)
 
     assert (found["status"], found["duration_seconds"], found["extra"]) == (200, 0.035, extra)
+
+
+@pytest.mark.parametrize(
+    ("server", "string"),
+    [
+        ("nginx", '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'),
+        ("apache", r"%h %l %u %t \"%r\" %>s %b"),
+    ],
+)
+def test_a_string_of_a_server_makes_a_format(folder: Path, server: str, string: str) -> None:
+    """The server's own string does for a pattern, and what is wrong with it is told under its key."""
+    example = f"'{COMMON_LINE.decode()}'"
+    format_ = load(written(folder, f"{server} = '{string}'\n", example=example)).format
+
+    assert (format_.name, format_.version, format_.example) == ("mine", 1, COMMON_LINE)
+    assert record(format_, COMMON_LINE)["status"] == 200
+    with pytest.raises(ConfigurationError, match=rf"mine.toml: {server}: "):
+        load(written(folder, f"{server} = 'no time'\n", example=example))
 
 
 def test_a_continuation_joins_lines_to_their_record(folder: Path) -> None:
