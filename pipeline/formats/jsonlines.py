@@ -53,7 +53,8 @@ def fields(line: bytes) -> dict[str, Any]:
     Raises:
         RejectedLine: it is no JSON, no object, or nested more than MOST_LEVELS deep.
     """
-    text = line.decode(errors="json-escape")
+    # What is no object is no record either way: it is not worth an escape written in Python for each byte.
+    text = line.decode(errors="json-escape" if line.lstrip().startswith(b"{") else "backslashreplace")
     if "\\x" in text:
         text = ESCAPE.sub(lambda escape: rf"\\{escape[1]}" if escape[1] == "x" else escape[0], text)
     try:

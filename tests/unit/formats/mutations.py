@@ -75,10 +75,12 @@ def read_all(count: int, seed: int) -> tuple[int, int, float]:
         reader.read(format_, [b"x", format_.example[: len(format_.example) // 2]])
     for format_, line in mutated(count, seed):
         began = time.thread_time()
-        alone = reader.read(format_, [line])
-        slowest = max(slowest, time.thread_time() - began)
-        records += alone[0]
-        rejected += alone[1]
+        by_itself = reader.read(format_, [line])
+        taken = time.thread_time() - began
+        if taken > slowest:  # the clock of a busy machine is noisy: the best of three counts
+            slowest = max(slowest, min(taken, *(reader.seconds(format_, line) for _ in range(2))))
+        records += by_itself[0]
+        rejected += by_itself[1]
         lines[format_].append(line)
     in_blocks = [
         reader.read(format_, block) for format_, of_format in lines.items() for block in _blocks(of_format)
@@ -107,3 +109,8 @@ class _Reader:
         starts = [*parsed.starts, *recovered, *(line.start for line in rest.rejected)]
         assert len(starts) == len(set(starts)) == len(lines)
         return len(parsed.starts) + len(recovered), len(rest.rejected)
+
+    def seconds(self, format_: LogFormat, line: bytes) -> float:
+        began = time.thread_time()
+        self.read(format_, [line])
+        return time.thread_time() - began
