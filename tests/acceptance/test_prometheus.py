@@ -103,7 +103,7 @@ def test_rules_see_a_run_that_is_well_and_one_that_ends(
     well = {rule["alert"]: "ok" for rule in expected}
 
     wait_until(lambda: prometheus.rules() == well, "every rule evaluated")
-    assert "SluiceProcessAway" not in prometheus.values("ALERTS")
+    wait_until(lambda: "SluiceProcessAway" not in prometheus.values("ALERTS"), "no alert of a process")
     assert prometheus.values("sluice_published_lines_total") == {"sluice-watcher": 20}
 
     command.terminate()
