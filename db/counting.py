@@ -38,7 +38,6 @@ from db.traffic import (
     kinds,
     size_sum,
     truncated,
-    within,
 )
 
 #: Most segments, and lines after which no further segment, in one transaction of counting.
@@ -61,7 +60,7 @@ def take_away(connection: Connection, source_id: int, start: int, end: int) -> N
         (row[0], row[1], row[2]) for row in connection.execute(query.order_by(Segment.start_offset))
     )
     if counted:
-        _add(connection, or_(*(within(*place) for place in counted)), sign=-1)
+        _add(connection, or_(*(CleanRecord.within(*place) for place in counted)), sign=-1)
         connection.execute(update(Segment).where(inside).values(is_counted=False))
 
 
@@ -126,7 +125,7 @@ def _count_some(engine: Engine) -> int:
         segments = found[: 1 + sum(1 for count in lines if count < LINES_AT_ONCE)]
         if segments:
             places = joined_ranges((s.source_id, s.start_offset, s.end_offset) for s in segments)
-            _add(connection, or_(*(within(*place) for place in places)), sign=1)
+            _add(connection, or_(*(CleanRecord.within(*place) for place in places)), sign=1)
             ids = [segment.id for segment in segments]
             connection.execute(update(Segment).where(Segment.id.in_(ids)).values(is_counted=True))
         return len(segments)

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
-from db.cleaned import Choice, CleanRange, clean_ranges, range_bytes, recognised
+from db.cleaned import Choice, CleanRange, Stays, clean_ranges, examine
 from db.engine import reading
 from db.models import CleanRecord
 from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
-from db.summaries import prefer_summaries, summarise
+from db.summaries import summarise
 from pipeline.formats import FORMATS
 from pipeline.formats.base import COLUMNS, Format
 from pipeline.formats.parse import BlockParser
@@ -60,7 +60,7 @@ def preview(engine: Engine, source: SourceRow, choice: Choice) -> Difference:
     """
     summarise(engine)
     comparison = _Comparison(source, choice)
-    for found in clean_ranges(engine, source.id, choice.since):
+    for found in clean_ranges(engine, source.id, choice):
         with reading(engine) as connection:
             comparison.run(connection, found)
     return comparison.difference
@@ -78,20 +78,12 @@ class _Comparison:
 
     def run(self, connection: Connection, found: CleanRange) -> None:
         tally = self.difference.tally
-        format_ = self._choice.format_of(found, self._source.format)
-        if self._choice.leaves(found, format_):
-            tally.skip()
+        examined = examine(connection, found, self._choice, self._source.format)
+        if isinstance(examined, Stays):
+            tally.stay(found, examined)
             return
-        prefer_summaries(connection)
-        block = range_bytes(connection, found)
-        if block is None:
-            tally.miss(found)
-            return
-        format_ = format_ or recognised(block)
-        if self._choice.leaves(found, format_):
-            tally.skip()
-            return
-        parsed = self._parser(format_).parse(block)
+        format_ = examined.format
+        parsed = self._parser(format_).parse(examined.block)
         rest = self._rest.read(format_, parsed.rejected, mixed=self._choice.named is None)
         after = {found.start + line.start for line in rest.rejected}
         tally.replace(parsed.line_count, rejected_starts(connection, found), after)
@@ -131,8 +123,8 @@ def _rows(columns: tuple[str, ...], groups: list[list[_Values]], count: int) -> 
 
 def _stored(connection: Connection, found: CleanRange) -> Iterable[tuple[int, _Values]]:
     columns = [CleanRecord.__table__.c[name] for name in _NAMES]
-    within = (CleanRecord.line_start >= found.start) & (CleanRecord.line_start < found.end)
-    query = select(CleanRecord.line_start, *columns).where(CleanRecord.source_id == found.source_id, within)
+    within = CleanRecord.within(found.source_id, found.start, found.end)
+    query = select(CleanRecord.line_start, *columns).where(within)
     for start, *values in connection.execute(query):
         yield start, tuple(values)
 

@@ -73,12 +73,6 @@ class TrafficDay(Counts):
 Condition = ColumnElement[bool]
 
 
-def within(source_id: int, start: int, end: int) -> Condition:
-    """Return the condition of the clean records of a source that start in [start, end)."""
-    place = (CleanRecord.line_start >= start) & (CleanRecord.line_start < end)
-    return (CleanRecord.source_id == source_id) & place
-
-
 def kinds(dialect: str) -> dict[str, tuple[Any, Any, Condition]]:
     """Return for each kind of traffic_days: value, status, and which records count."""
     none = cast(literal(None), SmallInteger)

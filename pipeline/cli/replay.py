@@ -19,7 +19,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.formats import FORMATS
 
 #: What is counted for each source.
-COUNTS = tuple(each.name for each in fields(Tally) if each.name != "first_unavailable")
+COUNTS = ("ranges", *(each.name for each in fields(Tally) if each.name != "first_unavailable"))
 
 
 @click.group("replay")
