@@ -5,15 +5,15 @@ What today's version has read is skipped, so a replay that was interrupted goes 
 a resolved conflict, the new rows are stored today: `stored_on` stays the day of their segment's `stored_at`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
-from db.cleaned import Choice, CleanRange, Stays, clean_ranges, examine, locked_range
-from db.counting import take_away
-from db.engine import transaction
+from db.cleaned import PAGE_RANGES, Choice, CleanRange, Stays, clean_ranges, examine, locked_range
+from db.counting import take_away, take_away_ahead
+from db.engine import reading, transaction
 from db.faults import ValuesRefused
 from db.ledger import Range, Won
 from db.models import CleanRecord, RejectedLine, Segment, Source
@@ -22,8 +22,9 @@ from db.store import CleanStore
 from db.summaries import summarise
 from pipeline import batch, failpoint
 
-#: Ranges after which what was loaded is summarised again, or finding rows by their place would slow down.
-SUMMARISE_RANGES = 200
+#: Lines for which counts are taken away and indexes are brought up to date at once; a first replay of so many
+#: lines then waits for a second at most.
+LINES_AT_ONCE = 100_000
 #: Ranges without bytes that are named.
 NAMED_RANGES = 3
 
@@ -82,30 +83,10 @@ def replay(engine: Engine, source: SourceRow, choice: Choice) -> Tally:
         DatabaseUnavailable: what was replaced before stays so; a second call goes on from there.
         ConfigurationError: a range was read by a format that is not known here.
     """
-    tally = Tally()
-    for _ in replaying(engine, source.id, choice, tally):
+    replayer = Replayer(engine, choice, CleanStore(engine))
+    for _ in replayer.replay(source.id):
         pass
-    return tally
-
-
-def replaying(
-    engine: Engine, source_id: int, choice: Choice, tally: Tally, position: int = 0
-) -> Iterator[CleanRange]:
-    """Yield each range of a source once it is read again, or counted as one that stays.
-
-    Raises:
-        DatabaseUnavailable, ConfigurationError: as `replay`.
-    """
-    with transaction(engine) as connection:
-        if choice.named:
-            connection.execute(update(Source).where(Source.id == source_id).values(format=choice.named))
-        of_source = connection.execute(select(Source.format).where(Source.id == source_id)).scalar()
-    replacer = _Replacer(engine, choice, tally)
-    for number, found in enumerate(clean_ranges(engine, source_id, choice, position)):
-        if number % SUMMARISE_RANGES == 0:
-            summarise(engine)
-        replacer.run(found, of_source)
-        yield found
+    return replayer.tally
 
 
 def rejected_starts(connection: Connection, found: CleanRange) -> set[int]:
@@ -118,28 +99,59 @@ def rejected_starts(connection: Connection, found: CleanRange) -> set[int]:
 _Replaced = tuple[int, set[int], set[int]]
 
 
-class _Replacer:
-    """The replacing of ranges."""
+class Replayer:
+    """The replacing of ranges, counted in its `tally`."""
 
-    def __init__(self, engine: Engine, choice: Choice, tally: Tally) -> None:
+    def __init__(self, engine: Engine, choice: Choice, store: CleanStore) -> None:
+        self.tally = Tally()
         self._engine = engine
         self._choice = choice
-        self._tally = tally
-        self._store = CleanStore(engine)
+        self._store = store
 
-    def run(self, found: CleanRange, of_source: str | None) -> None:
+    def replay(self, source_id: int, position: int = 0) -> Iterator[CleanRange]:
+        """Yield each range of a source from a position on, once it is replaced or counted as one that stays.
+
+        Raises:
+            DatabaseUnavailable, ConfigurationError: as `replay`.
+        """
+        of_source = self._format_of(source_id)
+        for group in _groups(clean_ranges(self._engine, source_id, self._choice, position)):
+            wanted = {
+                found.id
+                for found in group
+                if not self._choice.leaves(found, self._choice.format_of(found, of_source))
+            }
+            if wanted:
+                # What was loaded meanwhile too, or rows would be looked for in all of it.
+                summarise(self._engine)
+                take_away_ahead(self._engine, sorted(wanted))
+            for found in group:
+                if found.id in wanted:
+                    self._run(found)
+                else:
+                    self.tally.stay(found, Stays.READ)
+                yield found
+
+    def _format_of(self, source_id: int) -> str | None:
+        """Return the format of a source, the one that the choice names from now on."""
+        if self._choice.named:
+            with transaction(self._engine) as connection:
+                own = update(Source).where(Source.id == source_id)
+                connection.execute(own.values(format=self._choice.named))
+            return self._choice.named
+        with reading(self._engine) as connection:
+            return connection.execute(select(Source.format).where(Source.id == source_id)).scalar()
+
+    def _run(self, found: CleanRange) -> None:
         """Replace a range in a transaction of its own, or count why it stays."""
-        if self._choice.leaves(found, self._choice.format_of(found, of_source)):
-            self._tally.stay(found, Stays.READ)
-            return
         try:
             outcome = self._transaction(found, careful=False)
         except ValuesRefused:
             outcome = self._transaction(found, careful=True)
         if isinstance(outcome, Stays):
-            self._tally.stay(found, outcome)
+            self.tally.stay(found, outcome)
         else:
-            self._tally.replace(*outcome)
+            self.tally.replace(*outcome)
 
     def _transaction(self, found: CleanRange, *, careful: bool) -> _Replaced | Stays:
         with transaction(self._engine) as connection:
@@ -166,6 +178,18 @@ class _Replacer:
         connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now))
         failpoint.reach("replay.committing")
         return part.line_count, before, rejected_starts(connection, found)
+
+
+def _groups(ranges: Iterable[CleanRange]) -> Iterator[list[CleanRange]]:
+    """Yield ranges in lists of about `LINES_AT_ONCE` lines."""
+    group: list[CleanRange] = []
+    for found in ranges:
+        group.append(found)
+        if sum(each.records + each.rejected for each in group) >= LINES_AT_ONCE or len(group) >= PAGE_RANGES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _delete_rows(connection: Connection, found: CleanRange) -> None:

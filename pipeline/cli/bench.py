@@ -13,6 +13,7 @@ from bench.latency import latency
 from bench.memory import memory
 from bench.peers.contest import peers
 from bench.queries import queries
+from bench.replay import replays
 from bench.report import Report
 from bench.throughput import throughput
 from pipeline.cli import options, output
@@ -47,7 +48,9 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine: NAME is throughput, latency, memory, growth, queries or peers; without one, all.
+    """Measure this machine: NAME is one of the benchmarks below; without one, all.
+
+    throughput, latency, memory, growth, queries, replay, peers.
 
     Servers are started on free ports and ended afterwards; lines are generated.
     """
@@ -73,6 +76,7 @@ def benchmarks(
         "latency": partial(latency, embedded=embedded),
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
+        "replay": partial(replays, lines, runs, embedded=embedded),
         "peers": partial(peers, lines),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }
