@@ -22,8 +22,7 @@ from db.store import CleanStore
 from db.summaries import summarise
 from pipeline import batch, failpoint
 
-#: Lines for which counts are taken away and indexes are brought up to date at once; a first replay of so many
-#: lines then waits for a second at most.
+#: Lines for which counts are taken away and indexes are brought up to date at once: about a second of work.
 LINES_AT_ONCE = 100_000
 #: Ranges without bytes that are named.
 NAMED_RANGES = 3
@@ -183,11 +182,13 @@ class Replayer:
 def _groups(ranges: Iterable[CleanRange]) -> Iterator[list[CleanRange]]:
     """Yield ranges in lists of about `LINES_AT_ONCE` lines."""
     group: list[CleanRange] = []
+    lines = 0
     for found in ranges:
         group.append(found)
-        if sum(each.records + each.rejected for each in group) >= LINES_AT_ONCE or len(group) >= PAGE_RANGES:
+        lines += found.records + found.rejected
+        if lines >= LINES_AT_ONCE or len(group) >= PAGE_RANGES:
             yield group
-            group = []
+            group, lines = [], 0
     if group:
         yield group
 

@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Task, shared_task
+from sqlalchemy import Engine
 
 from db.cleaned import Choice
 from db.slices import Order, replay_slice
+from db.store import CleanStore
 from pipeline import maintenance
 from pipeline.errors import ConfigurationError, TransientError
+from pipeline.settings import Settings
 from tasks import stores
 
 log = logging.getLogger(__name__)
@@ -29,18 +32,28 @@ def replay(self: Task, order: dict[str, Any] | None = None) -> str:
     the time (SLUICE_REPLAY_SHARE). It is with the broker before this one is acknowledged: a task that is
     killed is delivered again, and skips what is done. Two at once do no harm, each takes its share.
     """
-    current = Order.decode(order) if order else Order(Choice(risen=True), until=_expiry(self.request.expires))
-    share = stores.settings().replay_share
+    until = _expiry(self.request.expires)
+    current = Order.decode(order) if order else Order(Choice(risen=True), until=until)
+    return replay_some(stores.settings(), stores.engine(), stores.clean(), current)
+
+
+def replay_some(settings: Settings, engine: Engine, store: CleanStore, order: Order) -> str:
+    """Do one slice of an order, send the rest of it on, and return what was done.
+
+    Raises:
+        BrokerUnavailable: the rest is not sent; the same order again goes on.
+    """
+    share = settings.replay_share
     if not share:
         return "not done: SLUICE_REPLAY_SHARE is 0"
     try:
-        done = replay_slice(stores.engine(), stores.clean(), current, SLICE_SECONDS)
+        done = replay_slice(engine, store, order, SLICE_SECONDS)
     except (TransientError, ConfigurationError) as error:
         log.warning("the replay waits: %s", error)
-        _send_on(current, AWAY_SECONDS)
+        _send_on(settings, order, AWAY_SECONDS)
         return f"not now: {error}"
     if done.rest:
-        _send_on(done.rest, done.seconds * (1 - share) / share)
+        _send_on(settings, done.rest, done.seconds * (1 - share) / share)
     tally = done.tally
     counts = f"{tally.replaced} ranges replaced, {tally.skipped} skipped, {tally.unavailable} unavailable"
     return f"{counts}; {f'then {done.rest}' if done.rest else 'nothing is left'}"
@@ -50,12 +63,9 @@ def _expiry(text: str | datetime | None) -> datetime | None:
     return datetime.fromisoformat(text) if isinstance(text, str) else text
 
 
-def _send_on(order: Order, wait_seconds: float) -> None:
+def _send_on(settings: Settings, order: Order, wait_seconds: float) -> None:
     if order.until is None or datetime.now(UTC) + timedelta(seconds=wait_seconds) < order.until:
+        words = f"({order})"
         maintenance.send(
-            stores.settings(),
-            maintenance.REPLAY_TASK,
-            order.encode(),
-            words=f"({order})",
-            wait_seconds=wait_seconds,
+            settings, maintenance.REPLAY_TASK, order.encode(), words=words, wait_seconds=wait_seconds
         )

@@ -91,6 +91,6 @@ def test_a_risen_version_is_replayed_without_a_person(
 
     assert sent["task"] == "replay.clean"
     wait_until(lambda: stored(engine)[0] > last, "every segment anew", 100)
-    wait_until(lambda: f"{SEGMENTS} ranges" in installation.log("lake"), "the task's word", 30)
+    wait_until(lambda: "ranges replaced" in installation.log("lake"), "the task's word", 30)
     assert audit(engine, None, deep=True).complete
     assert running.poll() is None

@@ -9,7 +9,9 @@ from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, USAGE, main
+from pipeline.depths import queue_depths
 from pipeline.settings import Settings
+from pipeline.topology import MAINTENANCE
 from tests.unit.conftest import Answer
 
 LINE = b'203.0.113.9 - - [17/May/2015:10:05:03 +0000] "GET /\x1b HTTP/1.1" 200 1 "-" "agent"\n'
@@ -80,9 +82,26 @@ def test_since_is_a_moment_of_storing(answer: Answer) -> None:
     assert answer("replay", "clean", "--since", "2999-01-01T00:00:00+02:00")["ranges"] == 0
 
 
+def test_the_background_gets_an_order(answer: Answer) -> None:
+    """With --background nothing is replaced here: a task for these sources waits in the maintenance queue."""
+    sent = answer("replay", "clean", "--background", "--source", "/whole", "--format", "combined")
+
+    assert sent["task"] == "replay.clean"
+    assert queue_depths(Settings.from_environment())[MAINTENANCE].messages == 1
+    assert answer("replay", "clean")["skipped"] == 2
+
+
+def test_an_order_that_no_pool_would_do_is_refused(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a replay in the background is switched off, the setting to change is named."""
+    monkeypatch.setenv("SLUICE_REPLAY_SHARE", "0")
+
+    assert "SLUICE_REPLAY_SHARE" in answer("replay", "clean", "--background", code=USAGE)["error"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["--background", "--dry-run"], "--background"),
         (["--since", "yesterday"], "yesterday"),
         (["--format", "combined"], "--source"),
         (["--source", "1", "--format", "xml"], "xml"),
