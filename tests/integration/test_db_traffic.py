@@ -105,7 +105,7 @@ def test_a_replay_takes_the_old_records_away(engine: Engine) -> None:
 
 
 def test_counts_taken_away_ahead_are_made_up_for(engine: Engine) -> None:
-    """Some segments out of the counts before anything replaces them: no answer changes, nor by a second time."""
+    """Some segments out of the counts before they are replaced: no answer changes, nor by a second time."""
     end = store(engine, block(0))
     end = store(engine, block(1), end)
     store(engine, block(2), end)
