@@ -98,6 +98,12 @@ beat_schedule = {
         "schedule": _settings.replay_seconds,
         "options": {"expires": _settings.replay_seconds},
     },
+    # What a lower version of a format has read; it goes on in slices until the next one is due.
+    "replay what an older version read": {
+        "task": "replay.clean",
+        "schedule": _settings.audit_seconds,
+        "options": {"expires": _settings.audit_seconds},
+    },
     # Reports read from the records what is not counted yet: the longer this waits, the longer they take.
     "count traffic": {
         "task": "traffic.count",

@@ -243,8 +243,7 @@ def _rows_and_lines(connection: Connection, source_id: int, stage: str, place: R
 
 def _line_starts(source_id: int, stage: str, place: Range) -> Select[int]:
     def of(model: type[RawLog | CleanRecord | RejectedLine]) -> Select[int]:
-        within = (model.line_start >= place[0]) & (model.line_start < place[1])
-        return select(model.line_start).where(model.source_id == source_id, within)
+        return select(model.line_start).where(model.within(source_id, *place))
 
     if stage == LAKE:
         return of(RawLog)

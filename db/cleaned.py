@@ -4,15 +4,19 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, false, select
+from sqlalchemy.orm import aliased
 
 from db import models
 from db.engine import reading
-from db.ledger import CLEAN
+from db.ledger import CLEAN, LAKE
 from db.models import Segment
 from db.rebuild import held_bytes
 from db.store import FALLBACK_FORMAT
+from db.summaries import prefer_summaries
+from pipeline.errors import ConfigurationError
 from pipeline.formats import detect, get_format
 from pipeline.formats.line import LogFormat
 
@@ -50,11 +54,14 @@ class Choice:
         since: only ranges that the clean stage stored at this moment or later; None takes all.
         named: the format to read with; None takes the one that read the range, in today's version.
         redo: also what today's version has read already.
+        risen: only what a lower version than today's has read, and not what a higher one has: workers of two
+            versions may run at the same time.
     """
 
     since: datetime | None = None
     named: str | None = None
     redo: bool = False
+    risen: bool = False
 
     def format_of(self, found: CleanRange, of_source: str | None) -> LogFormat | None:
         """Return the format that reads the range today, None where only its bytes can tell.
@@ -67,25 +74,108 @@ class Choice:
 
     def leaves(self, found: CleanRange, format_: LogFormat | None) -> bool:
         """Return whether the range is what this format makes of it already."""
+        if self.risen and not (found.made_by and has_risen(*found.made_by)):
+            return True
         return not self.redo and format_ is not None and found.made_by == (format_.name, format_.version)
 
 
-def clean_ranges(engine: Engine, source_id: int, since: datetime | None = None) -> Iterator[CleanRange]:
-    """Yield the clean stage's ranges of a source in order, a page at a time in memory.
+class Stays(Enum):
+    """Why a range stays as it is."""
+
+    #: Today's version has read it already.
+    READ = auto()
+    #: The lake lacks its bytes or holds others.
+    UNAVAILABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What a range is read again from, and with which format.
+
+    Attributes:
+        is_recognised: the bytes alone told the format: neither the choice nor range nor source names one.
+    """
+
+    block: bytes
+    format: LogFormat
+    is_recognised: bool
+
+
+def examine(
+    connection: Connection, found: CleanRange, choice: Choice, of_source: str | None
+) -> Reread | Stays:
+    """Return how a range of a source with this format is read again, or why it stays.
+
+    Raises:
+        ConfigurationError: its format is not known here.
+    """
+    format_ = choice.format_of(found, of_source)
+    if choice.leaves(found, format_):
+        return Stays.READ
+    prefer_summaries(connection)
+    block = _range_bytes(connection, found)
+    if block is None:
+        return Stays.UNAVAILABLE
+    reread = Reread(block, format_ or _recognised(block), format_ is None)
+    return Stays.READ if choice.leaves(found, reread.format) else reread
+
+
+def clean_ranges(engine: Engine, source_id: int, choice: Choice, position: int = 0) -> Iterator[CleanRange]:
+    """Yield the ranges of a source that may concern a choice, from a position on, a page at a time in memory.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
-    position, full = 0, True
+    full = True
     while full:
-        query = _query().where(Segment.source_id == source_id, Segment.start_offset >= position)
-        if since is not None:
-            query = query.where(Segment.stored_at >= since)
         with reading(engine) as connection:
+            own = (Segment.source_id == source_id) & (Segment.start_offset >= position)
+            query = _query().where(own, *concerned(connection, choice))
             page = _found(connection, query.order_by(Segment.start_offset).limit(PAGE_RANGES))
         yield from page
         full = len(page) == PAGE_RANGES
         position = page[-1].end if page else position
+
+
+def first_source(engine: Engine, choice: Choice, least: int) -> int | None:
+    """Return the first source from an id on with a range that may concern a choice, None without any.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with reading(engine) as connection:
+        query = select(Segment.source_id).where(Segment.stage == CLEAN, Segment.source_id >= least)
+        query = query.where(*concerned(connection, choice))
+        return connection.execute(query.order_by(Segment.source_id).limit(1)).scalar()
+
+
+def concerned(connection: Connection, choice: Choice) -> list[ColumnElement[bool]]:
+    """Return the conditions under which a clean segment may concern a choice."""
+    conditions: list[ColumnElement[bool]] = []
+    if choice.since is not None:
+        conditions.append(Segment.stored_at >= choice.since)
+    if choice.risen:
+        old = [id_ for id_, made_by in format_names(connection).items() if has_risen(*made_by)]
+        conditions += [Segment.format_id.in_(old), _begins_in_the_lake()] if old else [false()]
+    return conditions
+
+
+def has_risen(name: str, version: int) -> bool:
+    """Return whether today's version of a format is above this one, False without it."""
+    try:
+        return get_format(name).version > version
+    except ConfigurationError:
+        return False
+
+
+def _begins_in_the_lake() -> ColumnElement[bool]:
+    # What the lake has dropped would be tried in vain, each time.
+    lake = aliased(Segment)
+    own = (lake.source_id == Segment.source_id) & (lake.stage == LAKE)
+    # Of the segments that start earlier only the last can reach so far: the index finds it.
+    last = select(lake.end_offset).where(own, lake.start_offset <= Segment.start_offset)
+    ends = last.order_by(lake.start_offset.desc()).limit(1).scalar_subquery()
+    return ends > Segment.start_offset
 
 
 def locked_range(connection: Connection, segment_id: int) -> CleanRange | None:
@@ -94,14 +184,13 @@ def locked_range(connection: Connection, segment_id: int) -> CleanRange | None:
     return found[0] if found else None
 
 
-def range_bytes(connection: Connection, found: CleanRange) -> bytes | None:
-    """Return the bytes of a range from the lake, None where it lacks them or holds others."""
+def _range_bytes(connection: Connection, found: CleanRange) -> bytes | None:
     held = held_bytes(connection, found.source_id, found.start, found.end)
     return held if held is not None and hashlib.sha256(held).digest() == found.checksum else None
 
 
-def recognised(block: bytes) -> LogFormat:
-    """Return the format that a first ingestion of the block by itself takes."""
+def _recognised(block: bytes) -> LogFormat:
+    # As a first ingestion of the block by itself.
     return detect(block) or get_format(FALLBACK_FORMAT)
 
 
@@ -124,6 +213,11 @@ def _found(
 ) -> list[CleanRange]:
     rows = connection.execute(query).all()
     # Not joined: a lock waits for the segment alone, and reads it again after the wait.
-    formats = connection.execute(select(models.Format.id, models.Format.name, models.Format.version))
-    names = {id_: (name, version) for id_, name, version in formats}
+    names = format_names(connection)
     return [CleanRange(*row[:-1], None if row[-1] is None else names.get(row[-1])) for row in rows]
+
+
+def format_names(connection: Connection) -> dict[int, tuple[str, int]]:
+    """Return name and version of every format that has read a range, by its number in the database."""
+    query = select(models.Format.id, models.Format.name, models.Format.version)
+    return {id_: (name, version) for id_, name, version in connection.execute(query)}

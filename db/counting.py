@@ -1,6 +1,6 @@
 """The counting of clean records for reports: what is stored, what is deleted, and what has the same key."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
@@ -39,7 +39,6 @@ from db.traffic import (
     kinds,
     size_sum,
     truncated,
-    within,
 )
 
 #: Most segments, and lines after which no further segment, in one transaction of counting.
@@ -56,14 +55,36 @@ def take_away(connection: Connection, source_id: int, start: int, end: int) -> N
     The range is that of whole segments, which the caller has locked.
     """
     own = (Segment.source_id == source_id) & (Segment.stage == CLEAN)
-    inside = own & (Segment.start_offset >= start) & (Segment.start_offset < end) & Segment.is_counted
-    query = select(Segment.source_id, Segment.start_offset, Segment.end_offset).where(inside)
-    counted = joined_ranges(
-        (row[0], row[1], row[2]) for row in connection.execute(query.order_by(Segment.start_offset))
+    _take_away(connection, own & (Segment.start_offset >= start) & (Segment.start_offset < end))
+
+
+def take_away_ahead(engine: Engine, segment_ids: Sequence[int]) -> None:
+    """Take the records of segments out of the counts, before each of them is replaced.
+
+    Of many at once the keys are added up first: one by one they took longer than all else that replaces a
+    segment. Segments that someone else holds are left to whoever replaces them.
+
+    Raises:
+        DatabaseUnavailable: nothing is changed.
+    """
+    with transaction(engine) as connection:
+        free = select(Segment.id).where(Segment.id.in_(segment_ids), Segment.is_counted)
+        ids = connection.scalars(free.with_for_update(skip_locked=True)).all()
+        if ids:
+            prefer_summaries(connection)
+            _take_away(connection, Segment.id.in_(ids))
+
+
+def _take_away(connection: Connection, segments: Condition) -> None:
+    counted = segments & Segment.is_counted
+    query = select(Segment.source_id, Segment.start_offset, Segment.end_offset).where(counted)
+    places = joined_ranges(
+        (row[0], row[1], row[2])
+        for row in connection.execute(query.order_by(Segment.source_id, Segment.start_offset))
     )
-    if counted:
-        _add(connection, or_(*(within(*place) for place in counted)), sign=-1)
-        connection.execute(update(Segment).where(inside).values(is_counted=False))
+    if places:
+        _add(connection, or_(*(CleanRecord.within(*place) for place in places)), sign=-1)
+        connection.execute(update(Segment).where(counted).values(is_counted=False))
 
 
 def _add(connection: Connection, condition: Condition, sign: int) -> None:
@@ -132,7 +153,7 @@ def _count_some(engine: Engine) -> int:
         segments = found[: 1 + sum(1 for count in lines if count < LINES_AT_ONCE)]
         if segments:
             places = joined_ranges((s.source_id, s.start_offset, s.end_offset) for s in segments)
-            _add(connection, or_(*(within(*place) for place in places)), sign=1)
+            _add(connection, or_(*(CleanRecord.within(*place) for place in places)), sign=1)
             ids = [segment.id for segment in segments]
             connection.execute(update(Segment).where(Segment.id.in_(ids)).values(is_counted=True))
         return len(segments)

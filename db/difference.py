@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
-from db.cleaned import Choice, CleanRange, clean_ranges, range_bytes, recognised
+from db.cleaned import Choice, CleanRange, Stays, clean_ranges, examine
 from db.engine import reading
 from db.models import CleanRecord
 from db.replay import Tally, rejected_starts
 from db.sources import SourceRow
-from db.summaries import prefer_summaries, summarise
+from db.summaries import summarise
 from pipeline.enrich.enrichment import NOTHING, Enrichment
 from pipeline.enrich.parsers import Parsers
 from pipeline.formats.base import COLUMNS
@@ -61,7 +61,7 @@ def preview(
     """
     summarise(engine)
     comparison = _Comparison(source, choice, enrichment)
-    for found in clean_ranges(engine, source.id, choice.since):
+    for found in clean_ranges(engine, source.id, choice):
         with reading(engine) as connection:
             comparison.run(connection, found)
     return comparison.difference
@@ -78,21 +78,13 @@ class _Comparison:
 
     def run(self, connection: Connection, found: CleanRange) -> None:
         tally = self.difference.tally
-        format_ = self._choice.format_of(found, self._source.format)
-        if self._choice.leaves(found, format_):
-            tally.skip()
+        examined = examine(connection, found, self._choice, self._source.format)
+        if isinstance(examined, Stays):
+            tally.stay(found, examined)
             return
-        prefer_summaries(connection)
-        block = range_bytes(connection, found)
-        if block is None:
-            tally.miss(found)
-            return
-        format_ = format_ or recognised(block)
-        if self._choice.leaves(found, format_):
-            tally.skip()
-            return
+        format_ = examined.format
         parser = self._parsers.of(format_)
-        parsed = parser.parse(block, found.start, found.stored_at)
+        parsed = parser.parse(examined.block, found.start, found.stored_at)
         mixed = self._choice.named is None
         rest = self._parsers.rest().read(format_, parsed.rejected, mixed=mixed, at=found.stored_at)
         after = {found.start + line.start for line in rest.rejected}
@@ -124,8 +116,8 @@ def _rows(columns: tuple[str, ...], groups: list[list[_Values]], count: int) -> 
 
 def _stored(connection: Connection, found: CleanRange) -> Iterable[tuple[int, _Values]]:
     columns = [CleanRecord.__table__.c[name] for name in _NAMES]
-    within = (CleanRecord.line_start >= found.start) & (CleanRecord.line_start < found.end)
-    query = select(CleanRecord.line_start, *columns).where(CleanRecord.source_id == found.source_id, within)
+    within = CleanRecord.within(found.source_id, found.start, found.end)
+    query = select(CleanRecord.line_start, *columns).where(within)
     for start, *values in connection.execute(query):
         yield start, tuple(values)
 

@@ -22,6 +22,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     Date,
     Double,
     ForeignKey,
@@ -197,6 +198,11 @@ class _Line(Base):
         # The mapper needs a key to tell rows apart; PostgreSQL gets none (see the module's docstring).
         cls.__mapper_args__ = {"primary_key": ["source_id", "line_start"]}
         super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def within(cls, source_id: int, start: int, end: int) -> ColumnElement[bool]:
+        """Return the condition of the lines of a source that start in [start, end)."""
+        return (cls.source_id == source_id) & (cls.line_start >= start) & (cls.line_start < end)
 
 
 class RawLog(_Line):

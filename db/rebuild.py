@@ -73,7 +73,7 @@ def segment_bytes(connection: Connection, source_id: int, start: int, end: int) 
     """Return the bytes of the lake's rows that start in [start, end), which are a segment's bounds."""
     query = (
         select(RawLog.line, RawLog.raw)
-        .where(RawLog.source_id == source_id, RawLog.line_start >= start, RawLog.line_start < end)
+        .where(RawLog.within(source_id, start, end))
         .order_by(RawLog.line_start)
     )
     return b"".join(lines.original(line, raw) for line, raw in connection.execute(query))

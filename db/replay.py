@@ -5,25 +5,26 @@ What today's version has read is skipped, so a replay that was interrupted goes 
 a resolved conflict, the new rows are stored today: `stored_on` stays the day of their segment's `stored_at`.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
-from db.cleaned import Choice, CleanRange, clean_ranges, locked_range, range_bytes, recognised
-from db.counting import take_away
-from db.engine import transaction
+from db.cleaned import PAGE_RANGES, Choice, CleanRange, Stays, clean_ranges, examine, locked_range
+from db.counting import take_away, take_away_ahead
+from db.engine import reading, transaction
 from db.faults import ValuesRefused
 from db.ledger import Range, Won
 from db.models import CleanRecord, RejectedLine, Segment, Source
 from db.sources import Known, SourceRow
 from db.store import CleanStore
-from db.summaries import prefer_summaries, summarise
+from db.summaries import summarise
 from pipeline import batch, failpoint
 from pipeline.enrich.enrichment import NOTHING, Enrichment
 
-#: Ranges after which what was loaded is summarised again, or finding rows by their place would slow down.
-SUMMARISE_RANGES = 200
+#: Lines for which counts are taken away and indexes are brought up to date at once: about a second of work.
+LINES_AT_ONCE = 100_000
 #: Ranges without bytes that are named.
 NAMED_RANGES = 3
 
@@ -33,7 +34,6 @@ class Tally:
     """What became of the ranges of a source.
 
     Attributes:
-        ranges: that were looked at, `replaced + skipped + unavailable`.
         replaced: read again; with a dry run, those that would be.
         skipped: that the wanted version has read already.
         lines, records, rejected: of the replaced ranges, afterwards.
@@ -42,7 +42,6 @@ class Tally:
         first_unavailable: the first of those.
     """
 
-    ranges: int = 0
     replaced: int = 0
     skipped: int = 0
     lines: int = 0
@@ -53,21 +52,22 @@ class Tally:
     unavailable: int = 0
     first_unavailable: list[Range] = field(default_factory=list)
 
-    def skip(self) -> None:
-        """Count a range that stays because nothing would change."""
-        self.ranges += 1
-        self.skipped += 1
+    @property
+    def ranges(self) -> int:
+        """Ranges that were looked at."""
+        return self.replaced + self.skipped + self.unavailable
 
-    def miss(self, found: CleanRange) -> None:
-        """Count a range that stays because its bytes are not to be had."""
-        self.ranges += 1
+    def stay(self, found: CleanRange, why: Stays) -> None:
+        """Count a range that stays as it is."""
+        if why is Stays.READ:
+            self.skipped += 1
+            return
         self.unavailable += 1
         if len(self.first_unavailable) < NAMED_RANGES:
             self.first_unavailable.append((found.start, found.end))
 
     def replace(self, lines: int, before: set[int], after: set[int]) -> None:
         """Count a replaced range by the starts of its rejected lines before and after."""
-        self.ranges += 1
         self.replaced += 1
         self.lines += lines
         self.records += lines - len(after)
@@ -83,100 +83,134 @@ def replay(engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrich
         DatabaseUnavailable: what was replaced before stays so; a second call goes on from there.
         ConfigurationError: a range was read by a format that is not known here.
     """
-    tally = Tally()
-    if choice.named:
-        with transaction(engine) as connection:
-            connection.execute(update(Source).where(Source.id == source.id).values(format=choice.named))
-    replacer = _Replacer(engine, source, choice, tally, enrichment)
-    for number, found in enumerate(clean_ranges(engine, source.id, choice.since)):
-        if number % SUMMARISE_RANGES == 0:
-            summarise(engine)
-        replacer.run(found)
-    return tally
+    replayer = Replayer(engine, choice, CleanStore(engine, enrichment))
+    for _ in replayer.replay(source.id):
+        pass
+    return replayer.tally
 
 
 def rejected_starts(connection: Connection, found: CleanRange) -> set[int]:
     """Return where the rejected lines of a range start in the source."""
-    within = (RejectedLine.line_start >= found.start) & (RejectedLine.line_start < found.end)
-    query = select(RejectedLine.line_start).where(RejectedLine.source_id == found.source_id, within)
-    return set(connection.scalars(query))
+    within = RejectedLine.within(found.source_id, found.start, found.end)
+    return set(connection.scalars(select(RejectedLine.line_start).where(within)))
 
 
-class _Replacer:
-    """The replacing of one source's ranges."""
+#: Lines of a replaced range, and the starts of its rejected ones before and after.
+_Replaced = tuple[int, set[int], set[int]]
 
-    def __init__(
-        self, engine: Engine, source: SourceRow, choice: Choice, tally: Tally, enrichment: Enrichment
-    ) -> None:
+
+class Replayer:
+    """The replacing of ranges, counted in its `tally`."""
+
+    def __init__(self, engine: Engine, choice: Choice, store: CleanStore) -> None:
+        self.tally = Tally()
         self._engine = engine
-        self._source = source
         self._choice = choice
-        self._tally = tally
-        self._store = CleanStore(engine, enrichment)
+        self._store = store
 
-    def run(self, found: CleanRange) -> None:
+    def replay(self, source_id: int, position: int = 0) -> Iterator[CleanRange]:
+        """Yield each range of a source from a position on, once it is replaced or counted as one that stays.
+
+        Raises:
+            DatabaseUnavailable, ConfigurationError: as `replay`.
+        """
+        of_source = self._format_of(source_id)
+        for group in _groups(clean_ranges(self._engine, source_id, self._choice, position)):
+            wanted = {
+                found.id
+                for found in group
+                if not self._choice.leaves(found, self._choice.format_of(found, of_source))
+            }
+            if wanted:
+                # What was loaded meanwhile too, or rows would be looked for in all of it.
+                summarise(self._engine)
+                take_away_ahead(self._engine, sorted(wanted))
+            for found in group:
+                if found.id in wanted:
+                    self._run(found)
+                else:
+                    self.tally.stay(found, Stays.READ)
+                yield found
+
+    def _format_of(self, source_id: int) -> str | None:
+        """Return the format of a source, the one that the choice names from now on."""
+        if self._choice.named:
+            with transaction(self._engine) as connection:
+                own = update(Source).where(Source.id == source_id)
+                connection.execute(own.values(format=self._choice.named))
+            return self._choice.named
+        with reading(self._engine) as connection:
+            return connection.execute(select(Source.format).where(Source.id == source_id)).scalar()
+
+    def _run(self, found: CleanRange) -> None:
         """Replace a range in a transaction of its own, or count why it stays."""
-        if self._choice.leaves(found, self._choice.format_of(found, self._source.format)):
-            self._tally.skip()
-            return
         try:
-            counted = self._transaction(found, careful=False)
+            outcome = self._transaction(found, careful=False)
         except ValuesRefused:
-            counted = self._transaction(found, careful=True)
-        if counted is not None:
-            self._tally.replace(*counted)
+            outcome = self._transaction(found, careful=True)
+        if isinstance(outcome, Stays):
+            self.tally.stay(found, outcome)
+        else:
+            self.tally.replace(*outcome)
 
-    def _transaction(self, found: CleanRange, *, careful: bool) -> tuple[int, set[int], set[int]] | None:
+    def _transaction(self, found: CleanRange, *, careful: bool) -> _Replaced | Stays:
         with transaction(self._engine) as connection:
             return self._replace(connection, found, careful)
 
-    def _replace(
-        self, connection: Connection, listed: CleanRange, careful: bool
-    ) -> tuple[int, set[int], set[int]] | None:
+    def _replace(self, connection: Connection, listed: CleanRange, careful: bool) -> _Replaced | Stays:
         found = locked_range(connection, listed.id)
         if found is None:  # a conflict was resolved meanwhile, and its winner parsed
-            self._tally.skip()
-            return None
-        prefer_summaries(connection)
-        block = range_bytes(connection, found)
-        if block is None:
-            self._tally.miss(found)
-            return None
-        of_source = connection.execute(select(Source.format).where(Source.id == found.source_id)).scalar()
-        format_ = self._choice.format_of(found, of_source)
-        if self._choice.leaves(found, format_ or recognised(block)):
-            self._tally.skip()
-            return None
+            return Stays.READ
+        query = select(Source.key, Source.path, Source.format).where(Source.id == found.source_id)
+        key, path, of_source = connection.execute(query).one()
+        examined = examine(connection, found, self._choice, of_source)
+        if isinstance(examined, Stays):
+            return examined
         before = rejected_starts(connection, found)
         take_away(connection, found.source_id, found.start, found.end)
         _delete_rows(connection, found)
         # Without a name it is read as a first ingestion does: what this format rejects, by the others too.
-        name = self._choice.named or "auto"
-        part = batch.Batch(
-            batch.Source(self._source.key, "", self._source.path, format=name), found.start, block
-        )
+        source = batch.Source(key, "", path, format=self._choice.named or "auto")
+        part = batch.Batch(source, found.start, examined.block)
         now = datetime.now(UTC)
-        known = Known(found.source_id, self._source.path, format_.name if format_ else of_source)
+        known = Known(found.source_id, path, None if examined.is_recognised else examined.format.name)
         self._store.replace(connection, known, Won(found.id, part, found.stored_at), now, careful=careful)
         connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now))
         failpoint.reach("replay.committing")
         return part.line_count, before, rejected_starts(connection, found)
 
 
+def _groups(ranges: Iterable[CleanRange]) -> Iterator[list[CleanRange]]:
+    """Yield ranges in lists of about `LINES_AT_ONCE` lines."""
+    group: list[CleanRange] = []
+    lines = 0
+    for found in ranges:
+        group.append(found)
+        lines += found.records + found.rejected
+        if lines >= LINES_AT_ONCE or len(group) >= PAGE_RANGES:
+            yield group
+            group, lines = [], 0
+    if group:
+        yield group
+
+
 def _delete_rows(connection: Connection, found: CleanRange) -> None:
     """Delete the rows of a range; their day leads PostgreSQL to the one partition that holds them."""
-    deleted = sum(_delete(connection, found, model, by_day=True) for model in (CleanRecord, RejectedLine))
+    day = found.stored_at.astimezone(UTC).date()
+    deleted = sum(_delete(connection, found, model, day) for model in (CleanRecord, RejectedLine))
     if deleted != found.records + found.rejected:
         # Rows under another day would stand beside the new ones.
         for model in (CleanRecord, RejectedLine):
-            _delete(connection, found, model, by_day=False)
+            _delete(connection, found, model)
 
 
 def _delete(
-    connection: Connection, found: CleanRange, model: type[CleanRecord | RejectedLine], *, by_day: bool
+    connection: Connection,
+    found: CleanRange,
+    model: type[CleanRecord | RejectedLine],
+    day: date | None = None,
 ) -> int:
-    within = (model.line_start >= found.start) & (model.line_start < found.end)
-    statement = delete(model).where(model.source_id == found.source_id, within)
-    if by_day:
-        statement = statement.where(model.stored_on == found.stored_at.astimezone(UTC).date())
+    statement = delete(model).where(model.within(found.source_id, found.start, found.end))
+    if day is not None:
+        statement = statement.where(model.stored_on == day)
     return connection.execute(statement).rowcount

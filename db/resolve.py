@@ -250,8 +250,7 @@ class _Resolver:
         if conflict.stage == CLEAN:
             take_away(self._connection, conflict.source_id, low, high)
         for model in (RawLog,) if conflict.stage == LAKE else (CleanRecord, RejectedLine):
-            within = (model.line_start >= low) & (model.line_start < high)
-            self._connection.execute(delete(model).where(model.source_id == conflict.source_id, within))
+            self._connection.execute(delete(model).where(model.within(conflict.source_id, low, high)))
         self._connection.execute(
             delete(Segment).where(
                 Segment.source_id == conflict.source_id,

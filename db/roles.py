@@ -35,10 +35,13 @@ GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
         **_CATALOGUE,
         **_LEDGER,
+        "segments": "SELECT, INSERT, UPDATE (is_counted)",
         "raw_logs": "SELECT, INSERT",
-        # The audit counts them.
-        "clean_records": "SELECT (source_id, line_start, stored_on)",
+        # Its maintenance tasks audit, and count for reports.
+        "clean_records": "SELECT",
         "rejected_lines": "SELECT (source_id, line_start, stored_on)",
+        "traffic_minutes": "SELECT, INSERT, DELETE",
+        "traffic_days": "SELECT, INSERT, DELETE",
         "alembic_version": "SELECT",
     },
     CLEAN: {
@@ -53,11 +56,14 @@ GRANTS: dict[str, dict[str, str]] = {
     MAINTENANCE: {
         "sources": "SELECT, INSERT, UPDATE",
         "formats": "SELECT, INSERT",
-        **dict.fromkeys(("segments", "conflicts", "watches", *TABLES), "SELECT, INSERT, UPDATE, DELETE"),
+        **dict.fromkeys(
+            ("segments", "conflicts", "watches", "traffic_minutes", "traffic_days", *TABLES),
+            "SELECT, INSERT, UPDATE, DELETE",
+        ),
         "clean_logs": "SELECT",
         "alembic_version": "SELECT",
     },
-    READER: {"clean_logs": "SELECT", "sources": "SELECT", "formats": "SELECT"},
+    READER: dict.fromkeys(("clean_logs", "sources", "formats", "traffic_minutes", "traffic_days"), "SELECT"),
 }
 
 

@@ -70,12 +70,6 @@ class TrafficDay(Counts):
 Condition = ColumnElement[bool]
 
 
-def within(source_id: int, start: int, end: int) -> Condition:
-    """Return the condition of the clean records of a source that start in [start, end)."""
-    place = (CleanRecord.line_start >= start) & (CleanRecord.line_start < end)
-    return (CleanRecord.source_id == source_id) & place
-
-
 def kinds() -> dict[str, tuple[Any, Any]]:
     """Return for each kind of traffic_days its column (NULL: the record does not count) and its status."""
     none = cast(literal(None), SmallInteger)

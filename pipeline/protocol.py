@@ -3,14 +3,20 @@
 https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
 
+from datetime import datetime
 from typing import Any
 
 #: Header with the time of the publish, in seconds since 1970, by the clock of the watcher.
 PUBLISHED_HEADER = "sluice_published_at"
 
 
-def headers(task: str, task_id: str, *, argsrepr: str = "()", origin: str = "sluice") -> dict[str, Any]:
-    """Return the headers of a task that is the root of its own tree; `argsrepr` is what Flower shows."""
+def headers(
+    task: str, task_id: str, *, argsrepr: str = "()", origin: str = "sluice", eta: datetime | None = None
+) -> dict[str, Any]:
+    """Return the headers of a task that is the root of its own tree; `argsrepr` is what Flower shows.
+
+    With `eta`, an aware datetime, it waits in a worker until then.
+    """
     return {
         "lang": "py",
         "task": task,
@@ -22,7 +28,7 @@ def headers(task: str, task_id: str, *, argsrepr: str = "()", origin: str = "slu
         "kwargsrepr": "{}",
         "origin": origin,
         "retries": 0,
-        "eta": None,
+        "eta": eta.isoformat() if eta else None,
         "expires": None,
         "timelimit": [None, None],
         "ignore_result": True,

@@ -102,6 +102,13 @@ class Settings(Connections):
         ge=1,
         description="time between two replays of dead letters by beat",
     )
+    replay_share: float = Field(
+        0.25,
+        alias="SLUICE_REPLAY_SHARE",
+        ge=0,
+        le=1,
+        description="share of a lake child's time that a replay in the background takes; 0: none is done",
+    )
     enrich: str = Field(
         "address,agent", alias="SLUICE_ENRICH", description="what is added to records; none: nothing"
     )

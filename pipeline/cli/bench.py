@@ -14,6 +14,7 @@ from bench.latency import latency
 from bench.memory import memory
 from bench.peers.contest import peers
 from bench.queries import queries
+from bench.replay import replays
 from bench.report import Report
 from bench.scaling import scaling
 from bench.throughput import throughput
@@ -49,9 +50,9 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine; NAME is one of them, without one it is all.
+    """Measure this machine: NAME is one of the benchmarks below; without one, all.
 
-    throughput, latency, memory, queries, enrich (what enrichment adds to parsing), peers, scaling and growth.
+    throughput, latency, memory, queries, enrich (what it adds to parsing), replay, peers, scaling, growth.
     Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING", options.settings())
@@ -77,6 +78,7 @@ def benchmarks(
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
         "enrich": partial(enrich, lines, runs),
+        "replay": partial(replays, lines, runs, embedded=embedded),
         "peers": partial(peers, lines),
         "scaling": partial(scaling, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),

@@ -1,14 +1,13 @@
 """`formats`: the log formats there are, and what one makes of a file, without storing anything."""
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import click
 
+from pipeline.cli import caret, from_config, options, output, stream
 from pipeline.cli import format_tests as tests
-from pipeline.cli import from_config, options, output, stream
 from pipeline.cli.main import FAILED, OK
 from pipeline.errors import ConfigurationError
 from pipeline.formats import FORMATS, get_format, recognise, scores, trial
@@ -18,14 +17,8 @@ from pipeline.formats.fields import decode
 from pipeline.formats.line import LogFormat
 from pipeline.formats.trial import Kind, Trial
 
-#: Most characters of a value, and of a line on either side of where matching stopped, that are printed.
-SHOWN_CHARACTERS = 50
-#: More bytes than so many characters take.
-SHOWN_BYTES = 8 * SHOWN_CHARACTERS
 #: Sets of failed fields that are printed.
 MOST_SHOWN = 5
-#: East Asian widths of characters that take two cells of a terminal.
-WIDE = ("W", "F")
 
 _name = options.format_name
 
@@ -150,7 +143,7 @@ def _described(tried: Trial, shares: Mapping[LogFormat, float]) -> dict[str, Any
 
 
 def _described_kind(kind: Kind) -> dict[str, Any]:
-    before, after = _around(kind.example.line, kind.example.position or 0)
+    before, after = caret.around(kind.example.line, kind.example.position or 0)
     return {
         "signature": kind.signature,
         "count": kind.count,
@@ -206,35 +199,8 @@ def _counted(count: int, what: str) -> str:
 
 def _explained(kind: Kind) -> str:
     line = kind.example
-    before, after = _around(line.line, line.position or 0)
-    cells = sum(map(_cells, before))
-    return "\n".join(
-        (
-            f"{kind.count} rejected, {output.escape(kind.signature)}; the first is line {kind.line_number}:",
-            f"  {before}{after}",
-            f"  {' ' * cells}^ {output.escape(line.reason)}",
-        )
-    )
-
-
-def _around(line: bytes, position: int) -> tuple[str, str]:
-    """Return what stands before and after a position of a line, escaped and shortened."""
-    start = max(0, position - SHOWN_BYTES)
-    before = output.escape(line[start:position].decode(errors="backslashreplace"))
-    after = output.escape(line[position : position + SHOWN_BYTES].decode(errors="backslashreplace"))
-    if len(before) > SHOWN_CHARACTERS:
-        before = "…" + before[-SHOWN_CHARACTERS:]
-    return before, _clipped(after)
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
-
-
-def _cells(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in WIDE else 1
+    heading = f"{kind.count} rejected, {output.escape(kind.signature)}; the first is line {kind.line_number}:"
+    return f"{heading}\n{caret.pointed(line.line, line.position, line.reason)}"
 
 
 def _records(tried: Trial) -> str:
@@ -244,5 +210,5 @@ def _records(tried: Trial) -> str:
 
 def _row(column: str, tried: Trial) -> Sequence[object]:
     values = [each.values[column] for each in tried.first]
-    shown = [None if value is None else _clipped(output.escape(str(value))) for value in values]
+    shown = [None if value is None else caret.clipped(output.escape(str(value))) for value in values]
     return [column, str(COLUMNS[column]), *shown]

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "Show sources, offsets, lag and queue depths.",
     "audit": "Prove that both stages hold every confirmed byte once.",
     "dead": "List, show, replay or purge dead letters.",
+    "rejected": "Show the lines that do not parse, grouped by their reasons.",
     "conflicts": "List, show or resolve ranges with two contents.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",

@@ -10,15 +10,18 @@ from sqlalchemy import Engine
 from db.cleaned import Choice
 from db.difference import Difference, preview
 from db.replay import Tally, replay
+from db.slices import Order
 from db.sources import SourceRow, list_sources
+from pipeline import maintenance
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import find_source, open_database
 from pipeline.enrich.enrichment import Enrichment
 from pipeline.errors import ConfigurationError
+from pipeline.maintenance import REPLAY_TASK
 
 #: What is counted for each source.
-COUNTS = tuple(each.name for each in fields(Tally) if each.name != "first_unavailable")
+COUNTS = ("ranges", *(each.name for each in fields(Tally) if each.name != "first_unavailable"))
 
 
 @click.group("replay")
@@ -37,23 +40,36 @@ def command() -> None:
 @click.option("--format", "named", type=options.format_name, help="Read --source with this format.")
 @click.option("--all", "redo", is_flag=True, help="Also what today's version has read already.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change, with examples.")
+@click.option("--background", is_flag=True, help="Leave it to the lake pool, a slice at a time.")
 @options.common
 def clean(  # noqa: PLR0917 - one for each option
-    sources: tuple[str, ...], since: str | None, named: str | None, redo: bool, dry_run: bool, as_json: bool
+    sources: tuple[str, ...],
+    since: str | None,
+    named: str | None,
+    redo: bool,
+    dry_run: bool,
+    background: bool,
+    as_json: bool,
 ) -> int:
     """Read the lake's bytes with today's formats, and replace what clean made of them.
 
     A range (one segment) is replaced in one transaction, while everything runs. What today's version has read
     is skipped: interrupted, the same command goes on where it stopped. Ranges whose bytes the lake does not
-    hold stay as they are, with exit code 1. A format given by --format becomes that of the source; pools that
-    run take it up when they start again.
+    hold stay as they are, with exit code 1. With --background the lake pool does it in tasks of a second, for
+    a share of its time (SLUICE_REPLAY_SHARE), as it does by itself once a format's version has risen. What
+    --format names becomes the format of the source; pools that run take it up when they start again.
     """
     if named and not sources:
         raise ConfigurationError("--format changes how a source is read from now on: name it with --source")
+    if background and dry_run:
+        raise ConfigurationError("--dry-run shows its result here: leave out --background")
     choice = Choice(options.moment("--since", since), named, redo)
     settings = options.settings()
     with open_database(settings) as engine:
         rows = [find_source(engine, text) for text in sources] if sources else list_sources(engine)
+        if background:
+            _send(Order(choice, tuple(row.id for row in rows) if sources else ()), as_json=as_json)
+            return OK
         run = preview if dry_run else _replayed
         enrichment = settings.enrichment
         found = [(row, run(engine, row, choice, enrichment)) for row in dict.fromkeys(rows)]
@@ -62,6 +78,23 @@ def clean(  # noqa: PLR0917 - one for each option
     else:
         _show(found)
     return FAILED if _sums(found)["unavailable"] else OK
+
+
+def _send(order: Order, *, as_json: bool) -> None:
+    """Send an order to the lake pool.
+
+    Raises:
+        BrokerUnavailable: the broker did not take it.
+        ConfigurationError: the pool would not do it.
+    """
+    settings = options.settings()
+    if not settings.replay_share:
+        raise ConfigurationError("SLUICE_REPLAY_SHARE is 0: raise it, or leave out --background")
+    task_id = maintenance.send(settings, REPLAY_TASK, order.encode(), words=f"({order})")
+    if as_json:
+        output.emit_json({"task": REPLAY_TASK, "id": task_id})
+    else:
+        print(f"{REPLAY_TASK} {task_id}: a lake pool does it; Flower and its log show how far it is")
 
 
 def _replayed(engine: Engine, source: SourceRow, choice: Choice, enrichment: Enrichment) -> Difference:

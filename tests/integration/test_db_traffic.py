@@ -104,6 +104,23 @@ def test_a_replay_takes_the_old_records_away(engine: Engine) -> None:
     assert answers(engine) == before == recounted(engine)
 
 
+def test_counts_taken_away_ahead_are_made_up_for(engine: Engine) -> None:
+    """Some segments out of the counts before they are replaced: no answer changes, nor by a second time."""
+    end = store(engine, block(0))
+    end = store(engine, block(1), end)
+    store(engine, block(2), end)
+    counting.count(engine)
+    before = answers(engine)
+    with reading(engine) as connection:
+        ids = list(connection.scalars(text("SELECT id FROM segments WHERE stage = 'clean' ORDER BY id")))
+
+    for _ in range(2):
+        counting.take_away_ahead(engine, [ids[0], ids[2]])
+        assert answers(engine) == before
+    assert counting.count(engine) == 2
+    assert answers(engine) == before == recounted(engine)
+
+
 @pytest.mark.parametrize("keep", [Keep.FIRST, Keep.SECOND])
 def test_a_resolved_conflict(engine: Engine, keep: Keep) -> None:
     """What the resolving of a conflict deletes leaves the counts."""

@@ -1,8 +1,6 @@
 """The command `conflicts`, on a conflict of the embedded database."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +10,7 @@ from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.settings import Settings
+from tests.unit.conftest import Answer
 
 FIRST, SECOND = b"line one\nline two\n", b"line one\nline \x1b[m\n"
 
@@ -28,35 +27,28 @@ def _contradicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.dispose()
 
 
-def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = OK) -> dict[str, Any]:
-    """Return the JSON object of a command that ends with this code."""
-    assert main([*arguments, "--json"]) == code
-    result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    return result
-
-
-def test_open_conflicts_are_listed_and_fail_the_audit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_open_conflicts_are_listed_and_fail_the_audit(answer: Answer) -> None:
     """A conflict of each stage is listed until it is resolved; then the audit passes."""
-    listed = answer(capsys, "conflicts", "list")["conflicts"]
+    listed = answer("conflicts", "list")["conflicts"]
     assert [(each["id"], each["stage"], each["start"], each["end"]) for each in listed] == [
         (1, "lake", 0, len(FIRST)),
         (2, "clean", 0, len(FIRST)),
     ]
-    assert answer(capsys, "audit", code=FAILED)["conflicts"] == 2
+    assert answer("audit", code=FAILED)["conflicts"] == 2
 
-    done = answer(capsys, "conflicts", "resolve", "1", "--keep", "second")["resolved"]
+    done = answer("conflicts", "resolve", "1", "--keep", "second")["resolved"]
 
     assert [each["conflict_id"] for each in done] == [1, 2]
-    assert answer(capsys, "conflicts", "list")["conflicts"] == []
-    assert len(answer(capsys, "conflicts", "list", "--all")["conflicts"]) == 2
-    assert answer(capsys, "audit", "--deep")["conflicts"] == 0
+    assert answer("conflicts", "list")["conflicts"] == []
+    assert len(answer("conflicts", "list", "--all")["conflicts"]) == 2
+    assert answer("audit", "--deep")["conflicts"] == 0
 
 
-def test_show_says_where_the_contents_part(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_show_says_where_the_contents_part(answer: Answer, tmp_path: Path) -> None:
     """The first byte that differs, the two lines there, and the second bytes as a file."""
     target = tmp_path / "second"
 
-    found = answer(capsys, "conflicts", "show", "1", "--output", str(target))
+    found = answer("conflicts", "show", "1", "--output", str(target))
 
     assert (found["differs_at"], found["first_line"]) == (FIRST.index(b"two"), "line two")
     assert target.read_bytes() == SECOND
@@ -71,7 +63,7 @@ def test_a_terminal_is_safe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in shown
 
 
-def test_a_choice_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_choice_must_be_named(answer: Answer) -> None:
     """Without `--keep`, or without such a conflict, nothing happens."""
-    assert "--keep" in answer(capsys, "conflicts", "resolve", "1", code=USAGE)["error"]
-    assert "no conflict" in answer(capsys, "conflicts", "show", "9", code=USAGE)["error"]
+    assert "--keep" in answer("conflicts", "resolve", "1", code=USAGE)["error"]
+    assert "no conflict" in answer("conflicts", "show", "9", code=USAGE)["error"]
