@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.drift import drift
 from bench.growth import growth
 from bench.latency import latency
 from bench.memory import memory
@@ -47,7 +48,9 @@ def command(  # noqa: PLR0917 - one for each option
     plots: Path,
     as_json: bool,
 ) -> None:
-    """Measure this machine: NAME is throughput, latency, memory, growth, queries or peers; without one, all.
+    """Measure this machine: NAME is one of the benchmarks below; without one, all.
+
+    throughput, latency, memory, growth, queries, peers, and drift: how late drifts are noticed.
 
     Servers are started on free ports and ended afterwards; lines are generated.
     """
@@ -74,5 +77,6 @@ def benchmarks(
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
         "peers": partial(peers, lines),
+        "drift": partial(drift, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from db import schema
 from db.drifts import DriftEvent
@@ -53,6 +53,18 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = OK) 
     assert main(["drift", *arguments, "--json"]) == code
     result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     return result
+
+
+def test_status_counts_those_of_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+    """`status` says how many were noticed lately: the old ones do not count."""
+    engine = make_engine(Settings.from_environment().sqlalchemy_url)
+    with transaction(engine) as connection:
+        connection.execute(update(DriftEvent).where(DriftEvent.id == 2).values(noticed_at=datetime.now(UTC)))
+    engine.dispose()
+
+    main(["status", "--json"])
+
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["drifts"] == 1
 
 
 def test_drifts_are_listed_and_are_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
