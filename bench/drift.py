@@ -19,7 +19,7 @@ from pipeline.drift.window import WINDOW_LINES, Window
 from pipeline.generate import generate_blocks
 
 #: Window of the change, and windows after it in which it may be noticed.
-CHANGED_AT, NOTICED_WITHIN = 400, 400
+CHANGED_AT, NOTICED_WITHIN = 200, 400
 #: Windows that a gradual change takes: 100,000 lines.
 GRADUAL = 200
 #: Streams without a change: lines per second, how far a day moves them, how clumped their lines are.
@@ -33,8 +33,10 @@ STEADY = (
     (10, 0.3, 5),
     (50, 0, 1),
 )
-#: Lines of the generated log that pass through the database, at most, and of each of its batches.
-REAL_LINES, BATCH_LINES = 500_000, 5_000
+#: How many of them have hosts, agents, paths and messages too.
+VALUED = 3
+#: Lines of the generated log that pass through the database, at most.
+REAL_LINES = 200_000
 #: Share of hostile lines after the change of the generated log.
 HOSTILE = 0.05
 
@@ -128,7 +130,8 @@ def _steady(lines: int, steady: Steady) -> None:
         output.say(
             f"steady: {count * WINDOW_LINES} lines, {rate:g}/s, a day ± {swing:.0%}, clumped {clumped:g}"
         )
-        alarms = _alarms(Stream(rate, swing, clumped, seed=1000 + number).windows(count))
+        stream = Stream(rate, swing, clumped, seed=1000 + number, has_values=number < VALUED)
+        alarms = _alarms(stream.windows(count))
         for alarm in alarms:
             output.say(f"false alarm: {alarm.changes}")
         steady.lines += count * WINDOW_LINES

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 # river brings numpy; only what measures the detector draws with it.
 import numpy as np
@@ -84,12 +84,14 @@ class Stream:
         swing: how far a day moves rate and shares up and down, as a share of them.
         clumped: variance of the shares of a window, in multiples of that of independent lines.
         seed: the same seed gives the same windows.
+        has_values: whether there are hosts, agents, paths and messages, which take most of the time.
     """
 
     lines_per_second: float = 10.0
     swing: float = 0.3
     clumped: float = 2.0
     seed: int = 0
+    has_values: bool = True
 
     def windows(self, count: int, change: Change | None = None) -> Iterator[Window]:
         """Yield windows, with a change or with none."""
@@ -116,7 +118,7 @@ class Stream:
                 if name != "none":
                     window.hits[f"{kind}: {name}"] = int(hits)
                     window.among[f"{kind}: {name}"] = WINDOW_LINES
-        for kind in VALUE_KINDS:
+        for kind in VALUE_KINDS if self.has_values else ():
             window.values[kind] = self._values(rng, kind, traffic.news.get(kind, 0.0), place)
         return window
 
@@ -139,14 +141,21 @@ class Stream:
     def _values(self, rng: np.random.Generator, kind: str, new: float, place: int) -> list[tuple[str, int]]:
         ranks = np.searchsorted(self._ranks, rng.random(MOST_VALUES))
         fresh = rng.random(MOST_VALUES) < new
+        texts = _texts(kind)
         return [
-            (_text(kind, int(rank), is_new=bool(is_new)), place)
-            for rank, is_new in zip(ranks, fresh, strict=True)
+            (texts[VALUES + rank % FRESH if is_new else rank], place)
+            for rank, is_new in zip(ranks.tolist(), fresh.tolist(), strict=True)
         ]
 
 
+@cache
+def _texts(kind: str) -> list[str]:
+    """Return the values that are known, by rank, and behind them those that are new in a change."""
+    return [_text(kind, rank, is_new=rank >= VALUES) for rank in range(VALUES + FRESH)]
+
+
 def _text(kind: str, rank: int, *, is_new: bool) -> str:
-    word, rank = ("fresh", rank % FRESH) if is_new else ("known", rank)
+    word, rank = ("fresh", rank - VALUES) if is_new else ("known", rank)
     letters = "".join(chr(ord("a") + int(digit)) for digit in str(rank))
     return {
         "hosts": f"{word}-{letters[:1]}.example.org",

@@ -4,6 +4,7 @@ What is counted is read without a lock. It is kept, with how far it went, in one
 does nothing if another look was faster.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -40,7 +41,7 @@ def look(engine: Engine, seconds: float) -> list[Noticed]:
     for source_id in _unseen(engine):
         position, end = -1, 0
         while position != end and time.monotonic() < deadline:
-            position, end, noticed = _step(engine, source_id)
+            position, end, noticed = _step(engine, source_id, deadline)
             found += noticed
     return found
 
@@ -56,7 +57,7 @@ def look_again(engine: Engine, source_id: int) -> Iterator[Noticed]:
     while position != end:
         position = end
         with reading(engine) as connection:
-            end, noticed = _feed(connection, source_id, position, detector)
+            end, noticed = _feed(connection, source_id, position, detector, math.inf)
         yield from noticed
 
 
@@ -74,14 +75,14 @@ def _unseen(engine: Engine) -> list[int]:
         return list(connection.scalars(query))
 
 
-def _step(engine: Engine, source_id: int) -> tuple[int, int, list[Noticed]]:
+def _step(engine: Engine, source_id: int, deadline: float) -> tuple[int, int, list[Noticed]]:
     """Look at the next lines of a source; return from where, how far, and the drifts that are kept."""
     with reading(engine) as connection:
         known = select(DriftState.position, DriftState.state).where(DriftState.source_id == source_id)
         row = connection.execute(known).one_or_none()
         position = row.position if row else 0
         detector = Detector(row.state if row else None)
-        end, noticed = _feed(connection, source_id, position, detector)
+        end, noticed = _feed(connection, source_id, position, detector, deadline)
     if end == position:
         return position, end, []
     with transaction(engine) as connection:
@@ -91,7 +92,7 @@ def _step(engine: Engine, source_id: int) -> tuple[int, int, list[Noticed]]:
 
 
 def _feed(
-    connection: Connection, source_id: int, position: int, detector: Detector
+    connection: Connection, source_id: int, position: int, detector: Detector, deadline: float
 ) -> tuple[int, list[Noticed]]:
     """Feed the detector with what is stored from a position on; return how far it went, and the drifts."""
     prefer_summaries(connection)
@@ -108,7 +109,7 @@ def _feed(
                 noticed.append(Noticed(None, source_id, path, *place, now, changes, shown))
         position = stretch.until
         lines += stretch.lines
-        if lines >= LINES_AT_ONCE:
+        if lines >= LINES_AT_ONCE or time.monotonic() > deadline:
             break
     return position, noticed
 

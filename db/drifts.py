@@ -36,7 +36,7 @@ class DriftEvent(Base):
     kind: Mapped[str]
     start_offset: Mapped[int] = mapped_column(BigInteger)
     end_offset: Mapped[int] = mapped_column(BigInteger)
-    #: Time in the first record from `start_offset` on.
+    #: Time of the records of the first window from `start_offset` on.
     since: Mapped[datetime | None]
     noticed_at: Mapped[datetime]
     changes: Mapped[list[dict[str, Any]]] = mapped_column(Json)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median_low
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, func, select, type_coerce
@@ -131,11 +132,18 @@ def _sample(
     step = max(1, round(stretch.lines / (len(found) * MOST_VALUES)))
     scrambled = (CleanRecord.line_start % _PRIME) * _FACTOR % _PRIME
     columns = [func.substr(value, 1, VALUE_LENGTH) for value in _VALUES.values()]
-    query = select(CleanRecord.line_start, *columns).where(
+    query = select(CleanRecord.line_start, CleanRecord.timestamp, *columns).where(
         within(source_id, stretch.start, stretch.end), scrambled % step == 0
     )
-    for start, *values in connection.execute(query.order_by(CleanRecord.line_start)):
-        window = found[(start - stretch.start) // width]
+    moments: list[list[datetime]] = [[] for _ in found]
+    for start, moment, *values in connection.execute(query.order_by(CleanRecord.line_start)):
+        number = (start - stretch.start) // width
+        moments[number].append(moment)
+        window = found[number]
         for kind, value in zip(_VALUES, values, strict=True):
             if value is not None and len(own := window.values.setdefault(kind, [])) < MOST_VALUES:
                 own.append((value, start))
+    for window, times in zip(found, moments, strict=True):
+        if times:
+            # The clock of a single line may say anything.
+            window.moment = median_low(times)

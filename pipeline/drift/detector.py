@@ -56,7 +56,7 @@ class Drift:
         kind: of the change that is nearest to the cause, one of KINDS.
         start: byte of the source from which on they are not.
         end: byte up to which was read when it was noticed.
-        moment: time in the first record from `start` on, None where there is none.
+        moment: time of the records of the first window from `start` on, None where it has none.
         changes: the measures that changed, that of `kind` first.
         places: bytes at which lines with new values start.
     """

@@ -77,14 +77,15 @@ class Expectation:
         share = 1 / min(self.count, LEVEL_WINDOWS)
         if moment is not None:
             now = moment.timestamp()
-            passed = max(now - self._last, 0.0) if self._last is not None else 0.0
-            self._last = max(now, self._last or 0.0)
+            # Clocks are set, and lines of several processes are not in order: any way is a way.
+            passed = abs(now - self._last) if self._last is not None else 0.0
+            self._last = now
             share = max(share, 1 - math.exp(-passed / LEVEL_SECONDS))
         return share
 
     def _learn_hour(self, value: float, moment: datetime) -> None:
         hour = int(moment.timestamp() // 3600)
-        if hour > self._hour[0]:
+        if hour != self._hour[0]:
             self._end_hour()
             self._hour = [hour, 0.0, 0]
         self._hour[1] += value

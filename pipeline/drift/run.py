@@ -25,7 +25,7 @@ class Run:
 
     Attributes:
         start: byte of the source at which that window starts.
-        moment: time in its first record, None where it had none.
+        moment: time of its records, None where it had none.
         before: what was expected then, on the measure's scale.
     """
 

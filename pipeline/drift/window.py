@@ -17,7 +17,7 @@ class Window:
 
     Attributes:
         start, end: bytes of the source that they lie in, [start, end).
-        moment: time in the first record, UTC; None where no line is a record.
+        moment: time of its records, UTC, of the middle one where there are many; None where no line is one.
         lines: how many.
         size: bytes of these lines.
         hits, among: for each measure, how many lines have it, and of how many that can.

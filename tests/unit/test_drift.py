@@ -72,6 +72,19 @@ def test_a_change_against_the_usual_hour() -> None:
     assert found[0].start == night * SIZE
 
 
+@pytest.mark.parametrize("jump", [timedelta(days=40_000), timedelta(days=-9_000)])
+def test_a_clock_that_jumps_is_survived(jump: timedelta) -> None:
+    """Windows with an impossible time among others hide no later drift, and are none."""
+    windows = [window(n, share=0.1 if n < 160 else 0.3) for n in range(200)]
+    for each in windows[80:83]:
+        assert each.moment is not None
+        each.moment += jump
+
+    (found,) = drifts(iter(windows))
+
+    assert found.start == 160 * SIZE
+
+
 def test_new_values_are_named_by_their_lines() -> None:
     """Lines with a host that was not there before are a drift, with the places where they start."""
     (found,) = drifts(window(n, host="a" if n < 60 else "b") for n in range(70))
