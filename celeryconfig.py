@@ -110,6 +110,11 @@ beat_schedule = {
         "schedule": _settings.audit_seconds,
         "options": {"expires": _settings.audit_seconds},
     },
+    "look for drifts": {
+        "task": "drift.look",
+        "schedule": _settings.audit_seconds,
+        "options": {"expires": _settings.audit_seconds},
+    },
     # Seconds: months have their partitions long before they begin, so this may fail for weeks.
     "prepare partitions": {
         "task": "partitions.prepare",

@@ -31,15 +31,18 @@ ITERATIONS = 4096
 #: What each role may do with each table; nothing is granted on any other.
 _CATALOGUE = {"sources": "SELECT, INSERT, UPDATE (path, format)", "formats": "SELECT, INSERT"}
 _LEDGER = {"segments": "SELECT, INSERT", "conflicts": "SELECT, INSERT", "watches": "SELECT, INSERT, UPDATE"}
+_COUNTS, _DRIFTS = ("traffic_minutes", "traffic_days"), ("drift_states", "drift_events")
 GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
         **_CATALOGUE,
         **_LEDGER,
         "segments": "SELECT, INSERT, UPDATE (is_counted)",
         "raw_logs": "SELECT, INSERT",
-        # Its maintenance tasks audit, and count for reports.
+        # Its maintenance tasks audit, count for reports, and look for drifts.
         "clean_records": "SELECT",
-        "rejected_lines": "SELECT (source_id, line_start, stored_on)",
+        "rejected_lines": "SELECT",
+        "drift_states": "SELECT, INSERT, UPDATE, DELETE",
+        "drift_events": "SELECT, INSERT",
         "traffic_minutes": "SELECT, INSERT, DELETE",
         "traffic_days": "SELECT, INSERT, DELETE",
         "alembic_version": "SELECT",
@@ -57,13 +60,13 @@ GRANTS: dict[str, dict[str, str]] = {
         "sources": "SELECT, INSERT, UPDATE",
         "formats": "SELECT, INSERT",
         **dict.fromkeys(
-            ("segments", "conflicts", "watches", "traffic_minutes", "traffic_days", *TABLES),
+            ("segments", "conflicts", "watches", *_COUNTS, *_DRIFTS, *TABLES),
             "SELECT, INSERT, UPDATE, DELETE",
         ),
         "clean_logs": "SELECT",
         "alembic_version": "SELECT",
     },
-    READER: dict.fromkeys(("clean_logs", "sources", "formats", "traffic_minutes", "traffic_days"), "SELECT"),
+    READER: dict.fromkeys(("clean_logs", "sources", "formats", *_COUNTS, *_DRIFTS), "SELECT"),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.drift import drift
 from bench.enrich import enrich
 from bench.growth import growth
 from bench.latency import latency
@@ -52,7 +53,8 @@ def command(  # noqa: PLR0917 - one for each option
 ) -> None:
     """Measure this machine: NAME is one of the benchmarks below; without one, all.
 
-    throughput, latency, memory, queries, enrich (what it adds to parsing), replay, peers, scaling, growth.
+    throughput, latency, memory, queries, enrich (what it adds to parsing), replay, peers, scaling, growth,
+    and drift: how late drifts are noticed.
     Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING", options.settings())
@@ -81,5 +83,6 @@ def benchmarks(
         "replay": partial(replays, lines, runs, embedded=embedded),
         "peers": partial(peers, lines),
         "scaling": partial(scaling, lines, runs),
+        "drift": partial(drift, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }

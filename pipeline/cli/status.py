@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy import Engine, func, select
 
+from db.drifts import count_noticed
 from db.engine import reading
 from db.models import Segment
 from db.sources import SourceRow, list_sources, path_text
@@ -40,6 +41,8 @@ COLUMNS = (
 RATE_SECONDS, RATE_SEGMENTS = 60, 20_000
 #: What the watch found longer ago, in seconds, says nothing of now: it does not run, or cannot look.
 WATCH_AGE_SECONDS = 60
+#: Drifts that were noticed in the last so many hours are counted.
+DRIFT_HOURS = 24
 #: State of a source that the database knows and this state folder does not: another machine's, or an old one.
 ELSEWHERE = "elsewhere"
 
@@ -55,16 +58,18 @@ def command(as_json: bool) -> int:
     settings = options.settings()
     problems: list[str] = []
     local = _try(lambda: read_status(settings.state_dir), problems) or []
-    stored, rates = _try(lambda: _stored(settings), problems) or ([], {})
+    stored, rates, drifts = _try(lambda: _stored(settings), problems) or ([], {}, 0)
     probes = _try(lambda: _watched(settings, problems), problems) if rates else None
     depths = _try(lambda: queue_depths(settings), problems) or {}
     sources = _sources(local, stored)
     queues = {name: depth._asdict() for name, depth in depths.items()}
     if as_json:
         answer = {"sources": sources, "queues": queues, "lines_per_second": rates, "problems": problems}
-        output.emit_json(answer | {"probe_age_seconds": probes or {}})
+        output.emit_json(answer | {"probe_age_seconds": probes or {}, "drifts": drifts})
     else:
         _show(sources, queues, rates)
+        if drifts:
+            print(f"drifts noticed in the last {DRIFT_HOURS} h: {drifts}, see python -m pipeline drift")
     for problem in problems:
         output.complain(problem)
     return FAILED if problems else OK
@@ -78,9 +83,10 @@ def _try(question: Callable[[], T], problems: list[str]) -> T | None:
         return None
 
 
-def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float]]:
+def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float], int]:
+    since = datetime.now(UTC) - timedelta(hours=DRIFT_HOURS)
     with open_database(settings) as engine:
-        return list_sources(engine), _rates(engine)
+        return list_sources(engine), _rates(engine), count_noticed(engine, since)
 
 
 def _watched(settings: Settings, problems: list[str]) -> dict[str, float]:

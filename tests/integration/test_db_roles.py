@@ -85,7 +85,9 @@ OPERATIONS = {
 }
 #: What each role may; everything else is refused.
 ALLOWED = {
-    LAKE: {"read lake", "read conflicts", "read ledger", "read sources", "prepare months"},
+    LAKE: {
+        "read lake", "read rejected", "read conflicts", "read ledger", "read sources", "prepare months",
+    },
     CLEAN: {"read conflicts", "read ledger", "read sources", "note a format"},
     MAINTENANCE: {
         "read lake", "read clean", "read rejected", "read conflicts", "read ledger", "read sources",

@@ -40,6 +40,10 @@ DOORS = (
     Door("pipeline.enrich", ("kombu", "watchdog", "pydantic", "pipeline.settings", "pipeline.batch")),
     Door("pipeline.formats", ("pipeline.enrich",)),
     Door(
+        "pipeline.drift",
+        ("kombu", "watchdog", "zstandard", "pydantic", "pipeline.settings", "pipeline.batch"),
+    ),
+    Door(
         "db", ("tasks", "celery", "kombu", "watchdog", "flower", "pipeline.cli", "pipeline.publish", "bench")
     ),
     Door("tasks", ("pipeline.cli", "watchdog", "psycopg2", "sqlite3", "bench")),
@@ -130,9 +134,10 @@ def test_no_module_looks_through_a_closed_door(door: Door) -> None:
 
 
 def test_tables_know_values_only() -> None:
-    """Of the pipeline, `db` sees batch, errors, formats, enrichment, exports and failpoints only."""
+    """Of the pipeline, `db` sees batch, drift, errors, formats, enrichment, exports and failpoints only."""
     values = tuple(
-        f"pipeline.{name}" for name in ("batch", "enrich", "errors", "export", "failpoint", "formats")
+        f"pipeline.{name}"
+        for name in ("batch", "drift", "enrich", "errors", "export", "failpoint", "formats")
     )
     seen = {
         f"{name} imports {target}"

@@ -1,0 +1,165 @@
+"""The detector of drifts: what it finds in windows, what it leaves alone, and what it remembers."""
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipeline.drift.detector import Detector, Drift
+from pipeline.drift.measure import LENGTH, measures, unscaled
+from pipeline.drift.novelty import NEW_WINDOWS, Templates, Values
+from pipeline.drift.window import WINDOW_LINES, Window
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+SIZE = 100_000
+
+
+def window(
+    number: int, *, share: float = 0.1, host: str = "a", hours: float = 0.1, size: int = SIZE
+) -> Window:
+    """Return a full window in which a share of the answers is an error, the place and time by its number."""
+    hits = {"status: 5xx": round(share * WINDOW_LINES), "rejected: lines": 0}
+    values = {"hosts": [(host, number * SIZE)] * 50}
+    moment = FIRST + timedelta(hours=hours * number)
+    among = dict.fromkeys(hits, WINDOW_LINES)
+    return Window(number * SIZE, (number + 1) * SIZE, moment, WINDOW_LINES, size, hits, among, values)
+
+
+def drifts(windows: Iterator[Window], detector: Detector | None = None) -> list[Drift]:
+    """Return the drifts of some windows."""
+    detector = detector or Detector()
+    return [found for each in windows if (found := detector.feed(each)) is not None]
+
+
+def test_an_abrupt_change_has_its_place_and_values() -> None:
+    """The drift begins with the first window that differs, and says what the share was and is."""
+    (found,) = drifts(window(n, share=0.1 if n < 60 else 0.3) for n in range(100))
+
+    assert (found.kind, found.start, found.moment) == ("status", 60 * SIZE, FIRST + timedelta(hours=6))
+    assert found.end <= 65 * SIZE
+    (change,) = found.changes
+    assert (change.name, round(change.before, 3), round(change.after, 3)) == ("status: 5xx", 0.1, 0.3)
+
+
+def test_a_gradual_change_is_found_before_it_is_complete() -> None:
+    """A share that doubles over a hundred windows drifts on the way."""
+    found = drifts(window(n, share=min(max(0.1, 0.1 + (n - 60) / 500), 0.3), hours=0.01) for n in range(160))
+
+    assert found[0].kind == "status"
+    assert 60 * SIZE < found[0].start < found[0].end < 160 * SIZE
+
+
+def test_one_window_is_no_drift() -> None:
+    """What is over after one window, however far off, is none."""
+    assert drifts(window(n, share=0.9 if n == 60 else 0.1) for n in range(100)) == []
+
+
+def test_a_usual_day_is_no_drift() -> None:
+    """A share that rises and falls with the hour is none, on the first day and later."""
+    shares = (0.1 + 0.05 * math.sin(2 * math.pi * n / 240) for n in range(1200))
+
+    assert drifts(window(n, share=share) for n, share in enumerate(shares)) == []
+
+
+def test_a_change_against_the_usual_hour() -> None:
+    """The day's highest share, at the hour of the lowest, is a drift."""
+    usual = [0.2 + 0.1 * math.sin(2 * math.pi * n / 240) for n in range(960)]
+    night = 240 * 3 + 180
+    found = drifts(window(n, share=0.3 if n >= night else usual[n]) for n in range(960))
+
+    assert found[0].start == night * SIZE
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=40_000), timedelta(days=-9_000)])
+def test_a_clock_that_jumps_is_survived(jump: timedelta) -> None:
+    """Windows with an impossible time among others hide no later drift, and are none."""
+    windows = [window(n, share=0.1 if n < 160 else 0.3) for n in range(200)]
+    for each in windows[80:83]:
+        assert each.moment is not None
+        each.moment += jump
+
+    (found,) = drifts(iter(windows))
+
+    assert found.start == 160 * SIZE
+
+
+def test_new_values_are_named_by_their_lines() -> None:
+    """Lines with a host that was not there before are a drift, with the places where they start."""
+    (found,) = drifts(window(n, host="a" if n < 60 else "b") for n in range(70))
+
+    assert (found.kind, found.start) == ("hosts", 60 * SIZE)
+    assert set(found.places) == {found.end - SIZE}
+
+
+def test_what_moves_together_is_one_drift() -> None:
+    """Two measures that change at once are told once, the one nearest to the cause first."""
+    (found,) = drifts(
+        window(n, share=0.1 if n < 60 else 0.3, size=SIZE if n < 60 else 2 * SIZE) for n in range(100)
+    )
+
+    assert [change.name for change in found.changes] == [LENGTH, "status: 5xx"]
+    assert round(found.changes[0].after / found.changes[0].before, 3) == 2
+
+
+def test_few_lines_wait_for_more() -> None:
+    """Parts of a window are judged as the whole that they make."""
+    whole = drifts(window(n, share=0.1 if n < 60 else 0.3) for n in range(100))
+    parts: list[Window] = []
+    for number in range(100):
+        full = window(number, share=0.1 if number < 60 else 0.3)
+        half = full.start + SIZE // 2
+        hits = {name: count // 2 for name, count in full.hits.items()}
+        rest = {name: count - hits[name] for name, count in full.hits.items()}
+        among = {name: count // 2 for name, count in full.among.items()}
+        lines, size = WINDOW_LINES // 2, SIZE // 2
+        parts.append(Window(full.start, half, full.moment, lines, size, hits, among, {}))
+        parts.append(Window(half, full.end, full.moment, lines, size, rest, dict(among), dict(full.values)))
+
+    assert drifts(iter(parts)) == whole
+
+
+def test_a_restart_changes_nothing() -> None:
+    """A detector that is made anew from JSON before each window finds the same."""
+    state, found = json.dumps(Detector().as_json()), []
+    for number in range(100):
+        detector = Detector(json.loads(state))
+        each = detector.feed(window(number, share=0.1 if number < 60 else 0.3))
+        found += [each] if each else []
+        state = json.dumps(detector.as_json())
+
+    assert found == drifts(window(n, share=0.1 if n < 60 else 0.3) for n in range(100))
+
+
+def test_a_state_of_another_version_is_learnt_again() -> None:
+    """A state that is not understood is not used."""
+    assert Detector({"version": 0, "number": 7}).as_json() == Detector().as_json()
+
+
+def test_values_are_new_for_a_while() -> None:
+    """A value is new in the window that brings it and in some more; digits do not make it another one."""
+    values = Values()
+    assert values.new([("v1.0", 5)], 1) == [("v1.0", 5)]
+    assert values.new([("v2.7", 6)], NEW_WINDOWS) == [("v2.7", 6)]
+    assert values.new([("v3.1", 7)], NEW_WINDOWS + 1) == []
+
+
+def test_messages_are_new_by_their_template() -> None:
+    """A message that differs in a number from one that is known is not new, another text is."""
+    templates = Templates()
+    templates.new([("connection 7 to db lost", 0)], 1)
+    again = Templates(templates.as_json())
+
+    assert again.new([("connection 9 to db lost", 1), ("disk is full now", 2)], NEW_WINDOWS + 2) == [
+        ("disk is full now", 2)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, WINDOW_LINES])
+def test_the_scale_goes_both_ways(count: int) -> None:
+    """A share on the scale reads as the share that it was."""
+    share, length = measures(Window(0, SIZE, None, WINDOW_LINES, SIZE, {"a: b": count}, {"a: b": 500}), {})
+
+    assert unscaled(share.name, share.value) == pytest.approx(count / 500)
+    assert unscaled(length.name, length.value) == pytest.approx(SIZE / WINDOW_LINES)
