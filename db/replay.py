@@ -23,7 +23,7 @@ from db.summaries import summarise
 from pipeline import batch, failpoint
 
 #: Lines for which counts are taken away and indexes are brought up to date at once: about a second of work.
-LINES_AT_ONCE = 100_000
+LINES_AT_ONCE = 200_000
 #: Ranges without bytes that are named.
 NAMED_RANGES = 3
 
