@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, literal, select
+from sqlalchemy.dialects import postgresql
 
 from db import ledger, lines
 from db.engine import reading
@@ -71,12 +72,24 @@ def pieces(connection: Connection, source_id: int, start: int, end: int) -> Iter
 
 def segment_bytes(connection: Connection, source_id: int, start: int, end: int) -> bytes:
     """Return the bytes of the lake's rows that start in [start, end), which are a segment's bounds."""
+    if connection.dialect.name == "postgresql":
+        plain = _plain_bytes(connection, source_id, start, end)
+        if plain is not None:
+            return plain
     query = (
         select(RawLog.line, RawLog.raw)
         .where(RawLog.within(source_id, start, end))
         .order_by(RawLog.line_start)
     )
     return b"".join(lines.original(line, raw) for line, raw in connection.execute(query))
+
+
+def _plain_bytes(connection: Connection, source_id: int, start: int, end: int) -> bytes | None:
+    """Return such bytes if each line is its own text, joined by the server: half the time of a row a line."""
+    joined = func.string_agg(RawLog.line, postgresql.aggregate_order_by(literal("\n"), RawLog.line_start))
+    query = select(joined, func.count(RawLog.raw)).where(RawLog.within(source_id, start, end))
+    text, others = connection.execute(query).one()
+    return None if text is None or others else f"{text}\n".encode()
 
 
 def held_bytes(connection: Connection, source_id: int, start: int, end: int) -> bytes | None:

@@ -23,8 +23,10 @@ from db.summaries import summarise
 from pipeline import batch, failpoint
 from pipeline.enrich.enrichment import NOTHING, Enrichment
 
-#: Lines for which counts are taken away and indexes are brought up to date at once: about a second of work.
-LINES_AT_ONCE = 100_000
+#: Lines whose counts are taken away at once, seconds of work; and in a slice, which has less than one.
+LINES_AT_ONCE, LINES_OF_SLICE = 500_000, 100_000
+#: Lines loaded after which they are summarised, or finding rows by their place would slow down.
+SUMMARISE_LINES = 100_000
 #: Ranges without bytes that are named.
 NAMED_RANGES = 3
 
@@ -102,8 +104,12 @@ _Replaced = tuple[int, set[int], set[int]]
 class Replayer:
     """The replacing of ranges, counted in its `tally`."""
 
-    def __init__(self, engine: Engine, choice: Choice, store: CleanStore) -> None:
+    def __init__(
+        self, engine: Engine, choice: Choice, store: CleanStore, lines_at_once: int = LINES_AT_ONCE
+    ) -> None:
         self.tally = Tally()
+        self._lines_at_once = lines_at_once
+        self._summarised_at: int | None = None
         self._engine = engine
         self._choice = choice
         self._store = store
@@ -115,22 +121,29 @@ class Replayer:
             DatabaseUnavailable, ConfigurationError: as `replay`.
         """
         of_source = self._format_of(source_id)
-        for group in _groups(clean_ranges(self._engine, source_id, self._choice, position)):
+        ranges = clean_ranges(self._engine, source_id, self._choice, position)
+        for group in _groups(ranges, self._lines_at_once):
             wanted = {
                 found.id
                 for found in group
                 if not self._choice.leaves(found, self._choice.format_of(found, of_source))
             }
             if wanted:
-                # What was loaded meanwhile too, or rows would be looked for in all of it.
-                summarise(self._engine)
+                self._summarise()
                 take_away_ahead(self._engine, sorted(wanted))
             for found in group:
                 if found.id in wanted:
+                    self._summarise()
                     self._run(found)
                 else:
                     self.tally.stay(found, Stays.READ)
                 yield found
+
+    def _summarise(self) -> None:
+        lines = self.tally.lines
+        if self._summarised_at is None or lines - self._summarised_at >= SUMMARISE_LINES:
+            summarise(self._engine)
+            self._summarised_at = lines
 
     def _format_of(self, source_id: int) -> str | None:
         """Return the format of a source, the one that the choice names from now on."""
@@ -180,14 +193,14 @@ class Replayer:
         return part.line_count, before, rejected_starts(connection, found)
 
 
-def _groups(ranges: Iterable[CleanRange]) -> Iterator[list[CleanRange]]:
-    """Yield ranges in lists of about `LINES_AT_ONCE` lines."""
+def _groups(ranges: Iterable[CleanRange], most_lines: int) -> Iterator[list[CleanRange]]:
+    """Yield ranges in lists of about so many lines."""
     group: list[CleanRange] = []
     lines = 0
     for found in ranges:
         group.append(found)
         lines += found.records + found.rejected
-        if lines >= LINES_AT_ONCE or len(group) >= PAGE_RANGES:
+        if lines >= most_lines or len(group) >= PAGE_RANGES:
             yield group
             group, lines = [], 0
     if group:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from sqlalchemy import Engine
 
 from db.cleaned import Choice, first_source
-from db.replay import Replayer, Tally
+from db.replay import LINES_OF_SLICE, Replayer, Tally
 from db.store import CleanStore
 
 #: A source's id and a byte offset in it.
@@ -88,7 +88,7 @@ def replay_slice(engine: Engine, store: CleanStore, order: Order, seconds: float
         ConfigurationError: a range was read by a format that is not known here.
     """
     began = time.monotonic()
-    replayer = Replayer(engine, order.choice, store)
+    replayer = Replayer(engine, order.choice, store, LINES_OF_SLICE)
     least, position = order.place
     while (source_id := _next_source(engine, order, least)) is not None:
         for found in replayer.replay(source_id, position if source_id == least else 0):

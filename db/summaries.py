@@ -20,7 +20,8 @@ _SUMMARISE = text("""
       AND pg_has_role(index.relowner, 'USAGE') AND current_setting('transaction_read_only') = 'off'
 """)
 _PREFER = text("""
-    SELECT set_config('enable_seqscan', 'off', TRUE), set_config('max_parallel_workers_per_gather', '0', TRUE)
+    SELECT set_config('enable_seqscan', 'off', TRUE), set_config('work_mem', '64MB', TRUE),
+           set_config('max_parallel_workers_per_gather', '0', TRUE)
 """)
 
 
@@ -38,6 +39,6 @@ def summarise(engine: Engine) -> None:
 
 
 def prefer_summaries(connection: Connection) -> None:
-    """Let this transaction read lines by their place, not by reading whole tables."""
+    """Let this transaction read lines by their place, not by reading whole tables, and sort in memory."""
     if connection.dialect.name == "postgresql":
         connection.execute(_PREFER)

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from db import schema
 from db.audit import audit
 from db.engine import make_engine, reading
+from pipeline import failpoint
 from pipeline.formats.ncsa import COMBINED
 from tests import older
 from tests.acceptance.installation import Installation, answer
@@ -22,8 +23,15 @@ SEGMENTS, LINES = 12, 200
 
 @pytest.fixture(params=["embedded", "servers"])
 def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
-    """Return an installation with a migrated database: embedded, or on RabbitMQ and PostgreSQL."""
-    variables = {"SLUICE_AUDIT_SECONDS": "3"}
+    """Return an installation with a migrated database: embedded, or on RabbitMQ and PostgreSQL.
+
+    Its first range takes so long that the rest needs further slices.
+    """
+    variables = {
+        "SLUICE_AUDIT_SECONDS": "8",
+        "SLUICE_REPLAY_SHARE": "0.9",
+        failpoint.VARIABLE: f"replay.committing:1:sleep:{tmp_path / 'slept'}",
+    }
     if request.param == "servers":
         variables["BROKER_URL"] = request.getfixturevalue("broker")
         variables["DATABASE_URL"] = request.getfixturevalue("postgresql_url")
@@ -84,6 +92,8 @@ def test_a_risen_version_is_replayed_without_a_person(
     assert refused(engine) > 0
     wait_until(lambda: versions(engine) == {COMBINED.version}, "today's version", 100)
     assert refused(engine) == 0
+    rest = "then what an older version read, from source 1 at byte"
+    wait_until(lambda: rest in installation.log("lake"), "the word of the first slice", 30)
     assert audit(engine, None, deep=True).complete
     _, last = stored(engine)
 
