@@ -85,6 +85,31 @@ def test_a_clock_that_jumps_is_survived(jump: timedelta) -> None:
     assert found.start == 160 * SIZE
 
 
+def test_a_pause_hides_nothing() -> None:
+    """What is different after hours without a line is a drift from its first line on."""
+    windows = [window(n, share=0.1 if n < 60 else 0.3, hours=0.02) for n in range(100)]
+    for each in windows[60:]:
+        assert each.moment is not None
+        each.moment += timedelta(hours=5)
+
+    (found,) = drifts(iter(windows))
+
+    assert found.start == 60 * SIZE
+
+
+def test_what_was_new_at_first_hides_no_later_news() -> None:
+    """Windows of a source's beginning, in which every value is new, do not count as noise."""
+    windows = [window(n) for n in range(120)]
+    for number, each in enumerate(windows):
+        fresh = 10 if number >= 100 else max(0, 45 - number)
+        names = ["z"] * fresh if number >= 100 else [chr(1000 + 100 * number + n) for n in range(fresh)]
+        each.values["hosts"] = [(name, each.start) for name in [*names, *["a"] * (50 - fresh)]]
+
+    (found,) = drifts(iter(windows))
+
+    assert (found.kind, found.start) == ("hosts", 100 * SIZE)
+
+
 def test_new_values_are_named_by_their_lines() -> None:
     """Lines with a host that was not there before are a drift, with the places where they start."""
     (found,) = drifts(window(n, host="a" if n < 60 else "b") for n in range(70))
