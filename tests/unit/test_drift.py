@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.drift.detector import Detector, Drift
 from pipeline.drift.measure import LENGTH, measures, unscaled
@@ -179,6 +181,17 @@ def test_messages_are_new_by_their_template() -> None:
     assert again.new([("connection 9 to db lost", 1), ("disk is full now", 2)], NEW_WINDOWS + 2) == [
         ("disk is full now", 2)
     ]
+
+
+@given(st.lists(st.text(alphabet="/ <*>a0\x1b\u202eé", max_size=12), max_size=30))
+def test_any_text_may_be_a_value(texts: list[str]) -> None:
+    """Empty paths, wildcards and control characters are learnt, kept as JSON and known again."""
+    for kind in (Values, Templates):
+        known = kind()
+        known.new([(text, 0) for text in texts], 1)
+        again = kind(json.loads(json.dumps(known.as_json())))
+
+        assert again.new([(text, 0) for text in texts], NEW_WINDOWS) == [(text, 0) for text in texts]
 
 
 @pytest.mark.parametrize("count", [0, 1, 50, WINDOW_LINES])
