@@ -18,8 +18,9 @@ from pipeline.drift.detector import Detector, Drift
 from pipeline.drift.window import WINDOW_LINES, Window
 from pipeline.generate import generate_blocks
 
-#: Window of the change, and windows after it in which it may be noticed.
-CHANGED_AT, NOTICED_WITHIN = 200, 400
+#: Lines per second of a stream that changes, the window of the change, on the second day, and the windows
+#: after it in which it may be noticed.
+RATE, CHANGED_AT, NOTICED_WITHIN = 5, 1300, 400
 #: Windows that a gradual change takes: 100,000 lines.
 GRADUAL = 200
 #: Streams without a change: lines per second, how far a day moves them, how clumped their lines are.
@@ -94,12 +95,16 @@ def drift(lines: int, runs: int) -> Report:
     for name, apply in CHANGES.items():
         output.say(f"change: {name}")
         abrupt, gradual = (
-            [_delay(Stream(seed=run), Change(apply, CHANGED_AT, over), steady) for run in range(runs)]
+            [_delay(_stream(name, run), Change(apply, CHANGED_AT, over), steady) for run in range(runs)]
             for over in (0, GRADUAL)
         )
         rows.append([name, *_summed(abrupt), *_summed(gradual)])
     _steady(lines, steady)
     return _report(rows, runs, steady, _real(min(lines, REAL_LINES)))
+
+
+def _stream(name: str, run: int) -> Stream:
+    return Stream(RATE, seed=run, has_values=name.startswith("new "))
 
 
 def _delay(stream: Stream, change: Change, steady: Steady) -> int | None:

@@ -52,9 +52,9 @@ class Traffic:
     stretch: float = 1.0
 
     def move(self, group: str, name: str, share: float) -> None:
-        """Let a share of a group be another one, at the cost of the group's largest."""
+        """Let a share of a group be another one, at the cost of the largest of the others."""
         shares = self.groups[group]
-        largest = max(shares, key=shares.__getitem__)
+        largest = max((other for other in shares if other != name), key=shares.__getitem__)
         shares[largest] -= share - shares[name]
         shares[name] = share
 

@@ -63,12 +63,12 @@ def look_again(engine: Engine, source_id: int) -> Iterator[Noticed]:
 
 def _unseen(engine: Engine) -> list[int]:
     """Return the sources that have lines not looked at yet, the longest waiting first."""
-    position = select(DriftState.position).where(DriftState.source_id == Source.id).scalar_subquery()
     stored = (Segment.source_id == Source.id) & (Segment.stage == CLEAN)
+    new = exists().where(stored, Segment.start_offset >= func.coalesce(DriftState.position, 0))
     query = (
         select(Source.id)
         .outerjoin(DriftState, DriftState.source_id == Source.id)
-        .where(exists().where(stored, Segment.start_offset >= func.coalesce(position, 0)))
+        .where(new.correlate(Source, DriftState))
         .order_by(DriftState.looked_at.is_not(None), DriftState.looked_at, Source.id)
     )
     with reading(engine) as connection:

@@ -15,7 +15,8 @@ from pipeline.drift.window import Window
 STATE_VERSION = 1
 #: Windows that a measure is learnt from before it is judged.
 LEARNT_WINDOWS = 30
-#: Sum of the steps of a run, in standard deviations, from which it is part of another measure's drift.
+#: Sum of the steps of a run, in standard deviations, from which it is part of another measure's drift,
+#: and no noise.
 ALONG = 5.0
 #: Kinds of values that are looked at for new ones.
 VALUE_KINDS = ("hosts", "agents", "paths", "messages")
@@ -136,7 +137,8 @@ class Detector:
                 self._runs[measure.name] = run
             if run is not None:
                 run.add(step, measure.value)
-        expected.learn(measure, window.moment)
+        suspicious = run is not None and abs(run.weight) >= ALONG
+        expected.learn(measure, window.moment, suspicious=suspicious)
         if run is not None and run.is_over:
             del self._runs[measure.name]
             return False

@@ -8,6 +8,8 @@ from pipeline.drift.measure import Measure
 
 #: Windows that a level remembers at most, and seconds: a day's rise and fall is followed, a drift is not.
 LEVEL_WINDOWS, LEVEL_SECONDS = 200, 3600.0
+#: Seconds between two windows that count at most: a pause, as for an upgrade, must not hide what it brought.
+MOST_SECONDS = 300.0
 #: Windows that the noise is taken over.
 NOISE_WINDOWS = 100
 #: Share of the newest day in what is expected of an hour.
@@ -61,10 +63,13 @@ class Expectation:
         """Return how far a window strays by itself, on the measure's scale."""
         return measure.noise * math.sqrt(max(self._excess, 1.0))
 
-    def learn(self, measure: Measure, moment: datetime | None) -> None:
-        """Take a window into account."""
-        if self.count:
+    def learn(self, measure: Measure, moment: datetime | None, *, suspicious: bool = False) -> None:
+        """Take a window into account; what is suspicious is no noise, or a slow drift would hide in it."""
+        if self.count and not suspicious:
             stray = (measure.value - self.at(moment)) / measure.noise
+            if measure.rising:
+                # At first all is new: that fewer and fewer are is no noise.
+                stray = max(stray, -1.0)
             ceiling = CLIPPED**2 * max(self._excess, 1.0)
             share = 1 / min(self.count, NOISE_WINDOWS)
             self._excess += share * (min(stray * stray, ceiling) - self._excess)
@@ -78,7 +83,7 @@ class Expectation:
         if moment is not None:
             now = moment.timestamp()
             # Clocks are set, and lines of several processes are not in order: any way is a way.
-            passed = abs(now - self._last) if self._last is not None else 0.0
+            passed = min(abs(now - self._last), MOST_SECONDS) if self._last is not None else 0.0
             self._last = now
             share = max(share, 1 - math.exp(-passed / LEVEL_SECONDS))
         return share

@@ -1,12 +1,12 @@
-"""Which values of a sample are new: hosts and agents as they are, paths and messages by their template."""
+"""Which values of a sample are new: hosts, agents and the beginnings of paths; messages by their template."""
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drain3.drain import Drain, LogCluster
+    from drain3.drain import Drain
 
 #: Windows for which a value counts as new: a single one would be over before it could be told from chance.
 NEW_WINDOWS = 12
@@ -16,23 +16,26 @@ MOST_KNOWN, MOST_TEMPLATES = 1000, 400
 LONGEST = 300
 #: Share of its words that a message has in common with a template.
 SIMILARITY = 0.5
-#: Kinds that are reduced to templates.
-TEMPLATES = ("paths", "messages")
+#: Names of a path that count: what lies deeper is content, of which there is something new all the time.
+PATH_NAMES = 2
+#: Distinct first words that Drain3 keeps apart.
+FIRST_WORDS = 1000
 _NUMBERS = re.compile(r"[0-9]+")
 
 
 class Values:
-    """The values of one kind that are known."""
+    """The values of one kind that are known; digits make no other one."""
 
-    def __init__(self, known: Mapping[str, int] | None = None) -> None:
+    def __init__(self, known: Iterable[tuple[str, int]] = (), names: int | None = None) -> None:
+        self._names = names
         # Number of the window each was first seen in, by a hash of it; the one seen last stands last.
-        self._known = dict(known or {})
+        self._known = dict(known)
 
     def new(self, values: Iterable[tuple[str, int]], number: int) -> list[tuple[str, int]]:
         """Return those values of the window of this number that were unknown a while ago, and learn them."""
         found = []
         for value, place in values:
-            key = f"{zlib.crc32(_NUMBERS.sub('0', value).encode(errors='replace')):x}"
+            key = self._key(value)
             first = self._known.pop(key, number)
             self._known[key] = first
             if number - first < NEW_WINDOWS:
@@ -41,9 +44,14 @@ class Values:
             del self._known[next(iter(self._known))]
         return found
 
+    def _key(self, value: str) -> str:
+        if self._names is not None:
+            value = "/".join(value.split("/")[: self._names + 1])
+        return f"{zlib.crc32(_NUMBERS.sub('0', value).encode(errors='replace')):x}"
+
     def as_json(self) -> Any:
-        """Return what is known as JSON takes it."""
-        return self._known
+        """Return what is known as JSON takes it: as pairs, for `jsonb` keeps no order."""
+        return list(self._known.items())
 
 
 class Templates:
@@ -52,6 +60,7 @@ class Templates:
     def __init__(self, known: Iterable[tuple[str, int]] = ()) -> None:
         self._stored = list(known)
         self._drain: Drain | None = None
+        # Window in which each template was first seen, by its number; the one seen last stands last.
         self._first: dict[int, int] = {}
 
     def new(self, values: Iterable[tuple[str, int]], number: int) -> list[tuple[str, int]]:
@@ -62,7 +71,9 @@ class Templates:
         found = []
         for value, place in values:
             if value not in templates:
-                templates[value] = self._add(drain, value, number).cluster_id
+                cluster, _ = drain.add_log_message(value[:LONGEST])
+                templates[value] = cluster.cluster_id
+                self._first[cluster.cluster_id] = self._first.pop(cluster.cluster_id, number)
             if number - self._first[templates[value]] < NEW_WINDOWS:
                 found.append((value, place))
         return found
@@ -70,25 +81,31 @@ class Templates:
     def _loaded(self) -> "Drain":
         if self._drain is None:
             # Imported late: most processes have no use for it.
-            from drain3.drain import Drain  # noqa: PLC0415
+            from drain3.drain import Drain, LogCluster  # noqa: PLC0415
 
-            self._drain = Drain(sim_th=SIMILARITY, max_clusters=MOST_TEMPLATES, extra_delimiters=("/",))
+            drain = Drain(sim_th=SIMILARITY, max_clusters=MOST_TEMPLATES, max_children=FIRST_WORDS)
             for template, first in self._stored:
-                self._add(self._drain, template, first)
+                # Not as messages: one that is like another would be lost in it.
+                drain.clusters_counter += 1
+                cluster = LogCluster(template.split(), drain.clusters_counter)
+                drain.id_to_cluster[cluster.cluster_id] = cluster
+                drain.add_seq_to_prefix_tree(drain.root_node, cluster)
+                self._first[cluster.cluster_id] = first
+            self._drain = drain
         return self._drain
-
-    def _add(self, drain: "Drain", text: str, number: int) -> "LogCluster":
-        cluster, _ = drain.add_log_message(text[:LONGEST])
-        self._first.setdefault(cluster.cluster_id, number)
-        return cluster
 
     def as_json(self) -> Any:
         """Return what is known as JSON takes it."""
         if self._drain is None:
             return self._stored
-        return [[each.get_template(), self._first[each.cluster_id]] for each in self._drain.clusters]
+        clusters = {each.cluster_id: each for each in self._drain.clusters}
+        return [
+            [clusters[id_].get_template(), first] for id_, first in self._first.items() if id_ in clusters
+        ]
 
 
 def known(kind: str, stored: Any = None) -> Values | Templates:
     """Return what is known of a kind, from what `as_json` gave."""
-    return Templates(stored or ()) if kind in TEMPLATES else Values(stored)
+    if kind == "messages":
+        return Templates(stored or ())
+    return Values(stored or (), PATH_NAMES if kind == "paths" else None)

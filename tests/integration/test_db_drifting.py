@@ -56,6 +56,20 @@ def test_a_change_is_noticed_with_its_place_and_lines(engine: Engine) -> None:
     assert count_noticed(engine, datetime(2026, 1, 1, tzinfo=UTC)) == 1
 
 
+def test_every_source_is_looked_at(engine: Engine) -> None:
+    """Sources that come later, and lines that come later, are looked at by the next look, each once."""
+    block = b"".join(blocks()[0].splitlines(keepends=True)[:10])
+    for number in range(3):
+        CleanStore(engine).store(Batch(Source(f"{number:032x}", "web-1", f"/{number}.log"), 0, block))
+        drifting.look(engine, SECONDS)
+    CleanStore(engine).store(Batch(Source(f"{0:032x}", "web-1", "/0.log"), len(block), block))
+    drifting.look(engine, SECONDS)
+
+    with reading(engine) as connection:
+        states = connection.execute(text("SELECT position FROM drift_states ORDER BY source_id"))
+        assert [row.position for row in states] == [2 * len(block), len(block), len(block)]
+
+
 def test_lines_of_one_kind_are_no_drift(engine: Engine) -> None:
     """Lines like those before are none."""
     store(engine, blocks())

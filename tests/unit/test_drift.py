@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.drift.detector import Detector, Drift
 from pipeline.drift.measure import LENGTH, measures, unscaled
-from pipeline.drift.novelty import NEW_WINDOWS, Templates, Values
+from pipeline.drift.novelty import MOST_KNOWN, NEW_WINDOWS, Templates, Values
 from pipeline.drift.window import WINDOW_LINES, Window
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,6 +87,31 @@ def test_a_clock_that_jumps_is_survived(jump: timedelta) -> None:
     assert found.start == 160 * SIZE
 
 
+def test_a_pause_hides_nothing() -> None:
+    """What is different after hours without a line is a drift from its first line on."""
+    windows = [window(n, share=0.1 if n < 60 else 0.3, hours=0.02) for n in range(100)]
+    for each in windows[60:]:
+        assert each.moment is not None
+        each.moment += timedelta(hours=5)
+
+    (found,) = drifts(iter(windows))
+
+    assert found.start == 60 * SIZE
+
+
+def test_what_was_new_at_first_hides_no_later_news() -> None:
+    """Windows of a source's beginning, in which every value is new, do not count as noise."""
+    windows = [window(n) for n in range(120)]
+    for number, each in enumerate(windows):
+        fresh = 10 if number >= 100 else max(0, 45 - number)
+        names = ["z"] * fresh if number >= 100 else [chr(1000 + 100 * number + n) for n in range(fresh)]
+        each.values["hosts"] = [(name, each.start) for name in [*names, *["a"] * (50 - fresh)]]
+
+    (found,) = drifts(iter(windows))
+
+    assert (found.kind, found.start) == ("hosts", 100 * SIZE)
+
+
 def test_new_values_are_named_by_their_lines() -> None:
     """Lines with a host that was not there before are a drift, with the places where they start."""
     (found,) = drifts(window(n, host="a" if n < 60 else "b") for n in range(70))
@@ -127,7 +154,7 @@ def test_a_restart_changes_nothing() -> None:
         detector = Detector(json.loads(state))
         each = detector.feed(window(number, share=0.1 if number < 60 else 0.3))
         found += [each] if each else []
-        state = json.dumps(detector.as_json())
+        state = json.dumps(detector.as_json(), sort_keys=True)
 
     assert found == drifts(window(n, share=0.1 if n < 60 else 0.3) for n in range(100))
 
@@ -154,6 +181,41 @@ def test_messages_are_new_by_their_template() -> None:
     assert again.new([("connection 9 to db lost", 1), ("disk is full now", 2)], NEW_WINDOWS + 2) == [
         ("disk is full now", 2)
     ]
+
+
+def test_the_value_seen_longest_ago_is_forgotten() -> None:
+    """A value that is seen again stays, after a restart too, where a thousand others come between."""
+    letters = [chr(1000 + n) for n in range(MOST_KNOWN - 1)]
+    values = Values()
+    for value in ("old", *letters[:10], "old", *letters[10:]):
+        values.new([(value, 0)], 1)
+    values = Values(json.loads(json.dumps(values.as_json(), sort_keys=True)))
+
+    values.new([("one more", 0)], 1)
+
+    assert values.new([("old", 1)], NEW_WINDOWS + 1) == []
+    assert values.new([(letters[0], 1)], NEW_WINDOWS + 1) == [(letters[0], 1)]
+
+
+def test_a_path_is_new_by_its_beginning() -> None:
+    """What lies deep in a path is content; its first two names are what the source serves."""
+    paths = Values((), 2)
+    paths.new([("/shop/shoes/red", 0)], 1)
+
+    assert paths.new([("/shop/shoes/blue/7", 1), ("/admin/login", 2)], NEW_WINDOWS + 1) == [
+        ("/admin/login", 2)
+    ]
+
+
+@given(st.lists(st.text(alphabet="/ <*>a0\x1b\u202eé", max_size=12), max_size=30))
+def test_any_text_may_be_a_value(texts: list[str]) -> None:
+    """Empty paths, wildcards and control characters are learnt, kept as JSON and known again."""
+    for kind in (Values, Templates):
+        known = kind()
+        known.new([(text, 0) for text in texts], 1)
+        again = kind(json.loads(json.dumps(known.as_json(), sort_keys=True)))
+
+        assert again.new([(text, 0) for text in texts], NEW_WINDOWS) == [(text, 0) for text in texts]
 
 
 @pytest.mark.parametrize("count", [0, 1, 50, WINDOW_LINES])
