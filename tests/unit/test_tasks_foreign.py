@@ -110,7 +110,7 @@ def test_celerys_own_tasks_are_forgotten() -> None:
     """`celery.map` and its kin, which run any task with any arguments, are not there."""
     app = Celery("test", set_as_current=False)
 
-    @app.task(name="ours")
+    @app.task(name="ours", shared=False)
     def ours() -> None: ...
 
     app.finalize()
