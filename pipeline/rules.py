@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.blocks import Limits
+from pipeline.format_choice import FormatChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +12,7 @@ class Rules:
 
     Attributes:
         host: name of this machine in sources.
-        format: name of the format of every line, or "auto".
+        format: of the lines, by the path of their file.
         limits: of the batches.
         once: read everything once, archives too, unfinished last lines as they are.
         newest_first: with `once`, begin with the file that was written last.
@@ -19,7 +20,7 @@ class Rules:
     """
 
     host: str
-    format: str
+    format: FormatChoice
     limits: Limits
     once: bool = False
     newest_first: bool = False

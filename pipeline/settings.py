@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 from pipeline import encryption, secret_files
 from pipeline.connections import SECRETS, Connections
 from pipeline.errors import ConfigurationError
+from pipeline.format_choice import AUTO, FormatChoice
 from pipeline.logs import Style
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Settings(Connections):
         default_factory=socket.gethostname, alias="SLUICE_HOST", description="name of this machine in sources"
     )
     log_format: str = Field(
-        "auto", alias="SLUICE_LOG_FORMAT", description="format of the lines, or auto to recognise it"
+        AUTO,
+        alias="SLUICE_LOG_FORMAT",
+        description="format of the lines, or auto to recognise it; PATTERN=FORMAT for some paths",
     )
     formats_dir: Path | None = Field(
         None, alias="SLUICE_FORMATS_DIR", description="folder of format files, *.toml, of your own"
@@ -148,6 +151,12 @@ class Settings(Connections):
         _ = settings.privacy  # read now, so that what is wrong in it stops the start
         return settings
 
+    @field_validator("log_format", mode="after")
+    @classmethod
+    def _format_by_path(cls, value: str) -> str:
+        FormatChoice.parse(value)
+        return value
+
     @field_validator("log_level", mode="after")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -208,6 +217,11 @@ class Settings(Connections):
     def clean_children(self) -> int:
         """Children of the clean pool: its stage costs twice what the lake's does; SQLite has one writer."""
         return self.clean_concurrency or (1 if self.embedded_database else 2)
+
+    @property
+    def format_choice(self) -> FormatChoice:
+        """The names of formats by path."""
+        return FormatChoice.parse(self.log_format)
 
     @property
     def embedded_database(self) -> bool:

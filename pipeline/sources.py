@@ -295,5 +295,5 @@ class Sources:
         return tail.rotated and self._now - tail.changed_at >= ENDED_SECONDS
 
     def _source(self, generation: Generation, tail: Tail) -> Source:
-        host, kind = self._rules.host, self._rules.format
+        host, kind = self._rules.host, self._rules.format.of(tail.path)
         return Source(generation.key, host, tail.path, *tail.identity, generation.ordinal, kind)

@@ -229,7 +229,7 @@ class Watcher:
         open_count = min(1024, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES))
         return Rules(
             settings.host,
-            settings.log_format,
+            settings.format_choice,
             limits,
             once=once,
             newest_first=self._newest_first,

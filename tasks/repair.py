@@ -205,7 +205,7 @@ def _source_of(settings: Settings, row: SourceRow | None, generation: Generation
             row.device,
             row.inode,
             row.generation,
-            row.format or settings.log_format,
+            row.format or settings.format_choice.of(row.path),
         )
     assert generation is not None
     return Source(
@@ -215,7 +215,7 @@ def _source_of(settings: Settings, row: SourceRow | None, generation: Generation
         generation.device,
         generation.inode,
         generation.ordinal,
-        settings.log_format,
+        settings.format_choice.of(generation.path),
     )
 
 

@@ -63,8 +63,8 @@ def _writable(settings: Settings) -> str:
 
 
 def _format(settings: Settings) -> str:
-    if settings.log_format != "auto":
-        formats.get_format(settings.log_format)
+    for name in settings.format_choice.names:
+        formats.get_format(name)
     return settings.log_format
 
 

@@ -14,6 +14,7 @@ import zstandard
 
 from pipeline.blocks import Limits
 from pipeline.checkpoint import CheckpointStore, SourceStatus, read_status
+from pipeline.format_choice import FormatChoice
 from pipeline.rules import Rules
 from pipeline.sources import Sources
 from pipeline.watch import Finder
@@ -38,7 +39,7 @@ class Shipper:
 
     def start(self, *, once: bool = False, newest_first: bool = False) -> None:
         """Start on the state that the last one left."""
-        rules = Rules("host", "auto", LIMITS, once, newest_first, self.open_count)
+        rules = Rules("host", FormatChoice(), LIMITS, once, newest_first, self.open_count)
         self.store = CheckpointStore(self.state / "checkpoint")
         self.sources = Sources(Finder([self.pattern]), self.store, rules)
         self.loop = Loop(

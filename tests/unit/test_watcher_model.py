@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pipeline.blocks import Limits
 from pipeline.checkpoint import CheckpointStore
 from pipeline.fingerprint import PREFIX_BYTES
+from pipeline.format_choice import FormatChoice
 from pipeline.rules import Rules
 from pipeline.sources import Sources
 from pipeline.watch import Finder
@@ -85,7 +86,7 @@ class RotationModel(RuleBasedStateMachine):
     def open_watcher(self) -> None:
         """Start a watcher on the state folder."""
         self.store = CheckpointStore(self.state / "checkpoint")
-        self.sources = Sources(Finder([self.pattern]), self.store, Rules("host", "auto", LIMITS))
+        self.sources = Sources(Finder([self.pattern]), self.store, Rules("host", FormatChoice(), LIMITS))
         self.loop = Loop(
             self.sources,
             self.store,
