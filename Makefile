@@ -11,8 +11,11 @@ export LOG
 ARGS ?=
 # One more option for pytest, as in `make test PYTEST="-k ledger -x"`.
 PYTEST ?=
+# Tests at once: one for each core; one alone in continuous integration, whose failures must repeat, and on servers
+# that are named, whose queues the tests empty.
+WORKERS ?= $(if $(REQUIRE_SERVICES)$(TEST_BROKER_URL)$(TEST_DATABASE_URL),0,auto)
 
-.PHONY: help run test lint types faults soak bench lock audit clean
+.PHONY: help run test lint types slow faults soak bench lock audit clean
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,14 +23,17 @@ help: ## say what the targets are
 run: $(VENV)/run.stamp $(if $(LOG),,$(SAMPLE)) ## stream LOG=path (or a sample) through both queues into both tables; ARGS=--json
 	@$(PYTHON) -m pipeline run --once "$${LOG:-$(SAMPLE)}" $(ARGS)
 
-test: $(VENV)/dev.stamp ## the whole suite but faults and soak; REQUIRE_SERVICES=1 makes a missing service a failure
-	@$(PYTHON) -m pytest -m 'not faults and not soak' $(PYTEST)
+test: $(VENV)/dev.stamp ## the suite but slow, faults and soak; REQUIRE_SERVICES=1 makes a missing service a failure
+	@$(PYTHON) -m pytest -m 'not slow and not faults and not soak' --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST)
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
 types: $(VENV)/dev.stamp ## mypy, strict
 	@$(VENV)/bin/mypy
+
+slow: $(VENV)/dev.stamp ## whole systems: roles, TLS, foreign messages, metrics, replays (minutes)
+	@$(PYTHON) -m pytest -m slow $(PYTEST)
 
 faults: $(VENV)/dev.stamp ## kill, stop and starve everything, the short form (minutes)
 	@$(PYTHON) -m pytest -m faults --timeout=900 $(PYTEST)

@@ -41,6 +41,18 @@ for _name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
 _origins: dict[str, str] = {}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process of pytest-xdist ran on."""
+    _origins.update(getattr(node, "workeroutput", {}).get("origins", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave for the process that reports what this one ran on, if it is one of several."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["origins"] = _origins
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end which services the tests ran on, and why one was missing."""
     for service, origin in _origins.items():

@@ -24,6 +24,8 @@ from tests.hardened import FLOWER_USER, ROOT, Installation, TlsPostgres, TlsRabb
 from tests.payloads import XSS
 from tests.services import stop_child, wait_until
 
+pytestmark = pytest.mark.slow
+
 CANARY = "canary-of-a-line"
 LINE = f'192.0.2.1 - ann [01/Mar/2023:00:00:09 +0000] "GET /{CANARY} HTTP/1.1" 200 12 "-" "{CANARY}"\n'
 

@@ -22,6 +22,8 @@ from pipeline.signing import FIELD, signed
 from tests.acceptance.test_pools import CLEAN, LAKE, LINE, System, make_batch
 from tests.services import stop_child
 
+pytestmark = pytest.mark.slow
+
 CANARY = "canary-of-a-hostile-message"
 KEY, PREVIOUS = "k" * 32, "p" * 32
 ID = make_batch().id

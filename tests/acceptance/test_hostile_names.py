@@ -7,6 +7,8 @@ import pytest
 
 from tests.acceptance.installation import Installation, proven
 
+pytestmark = pytest.mark.slow
+
 #: Names of files that somebody hopes will be joined to a folder, run, formatted or shown.
 NAMES = (
     "x%2f..%2f..%2fx.log", "$(touch owned).log", "`touch owned`.log", "a;touch owned.log",

@@ -4,9 +4,13 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from pipeline.cli.children import BEAT, WATCHER
 from tests.acceptance.installation import Installation, proven
 from tests.services import wait_until
+
+pytestmark = pytest.mark.slow
 
 
 def test_one_batch_is_found_in_every_process(tmp_path: Path) -> None:

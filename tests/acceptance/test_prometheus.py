@@ -19,6 +19,8 @@ from pipeline.cli.children import PORTS
 from tests.acceptance.installation import Installation
 from tests.services import free_port, stop_child, wait_until
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parents[2] / "deploy/prometheus"
 LINE = b'192.0.2.1 - - [01/Mar/2023:00:00:09 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8"\n'
 

@@ -17,6 +17,8 @@ from tests import older
 from tests.acceptance.installation import Installation, answer
 from tests.services import wait_until
 
+pytestmark = pytest.mark.slow
+
 #: Segments, each of so many lines.
 SEGMENTS, LINES = 12, 200
 

@@ -21,6 +21,8 @@ from pipeline.settings import Settings
 from pipeline.topology import Stage
 from tests.services import PrivateRabbit, wait_until
 
+pytestmark = pytest.mark.slow
+
 VHOST = "sluice"
 LAKE, CLEAN = Stage.LAKE.queue_name, Stage.CLEAN.queue_name
 BATCH = Batch(Source(key="ab" * 16, host="web-1", path="/var/log/access.log"), 0, b"line\n")

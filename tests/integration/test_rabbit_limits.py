@@ -7,6 +7,8 @@ import pytest
 
 from tests.services import PrivateRabbit
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Path(__file__).parents[2] / "deploy/rabbitmq/20-limits.conf"
 
 

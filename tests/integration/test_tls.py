@@ -20,6 +20,8 @@ from tests.certificates import Authority, Pair
 from tests.hardened import TlsPostgres, TlsRabbit
 from tests.services import wait_until
 
+pytestmark = pytest.mark.slow
+
 BATCH = Batch(Source(key="ab" * 16, host="web-1", path="/var/log/access.log"), 0, b"line\n")
 
 
