@@ -100,23 +100,19 @@ class Consumer(CeleryConsumer):
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject the message, so that the broker dead-letters it; Celery would acknowledge and so lose it."""
-        self._refuse(message, f"cannot be decoded: {type(exc).__name__}")
+        foreign.reject(message, self.connection_errors, f"cannot be decoded: {type(exc).__name__}")
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Reject what is no task; Celery would log its body."""
-        self._refuse(message, "is no task")
+        foreign.reject(message, self.connection_errors, "is no task")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Reject what names no task of ours; Celery would log its body and send its name to Flower."""
-        self._refuse(message, f"names no task of ours: {ascii(str(exc))[:80]}")
+        foreign.reject(message, self.connection_errors, f"names no task of ours: {ascii(str(exc))[:80]}")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Reject what is no proper task; Celery would log its body."""
-        self._refuse(message, f"is no proper task: {type(exc).__name__}")
-
-    def _refuse(self, message: Any, reason: str) -> None:
-        metrics.note_end(metrics.PULSE.name, "undecodable")
-        foreign.reject(message, self.connection_errors, reason)
+        foreign.reject(message, self.connection_errors, f"is no proper task: {type(exc).__name__}")
 
 
 def cancelled_queue(error: ConsumerCancelled, tags: Mapping[str, str]) -> str:

@@ -7,10 +7,13 @@ no UUID, a task name that is a table.
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import InvalidTaskError
+
+from tasks import metrics
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 32 << 20
 #: Most characters of the words for a task's arguments that are kept for Flower and logs.
 MOST_WORDS = 300
+#: Longest time that a message may ask to wait: a slice of a replay waits seconds for the next one.
+LONGEST_WAIT = timedelta(hours=1)
 Errors = tuple[type[Exception], ...]
 #: What a message can do to code that reads it; a lost connection is none of them.
 FAULTS = (InvalidTaskError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
@@ -56,11 +61,18 @@ def checked(headers: Mapping[str, Any]) -> dict[str, Any]:
     names = {name: _text(headers[name]) for name in ("task", "id", "root_id")}
     uuid.UUID(names["root_id"])
     retries = headers.get("retries") or 0
-    if not isinstance(retries, int) or headers.get("eta") is not None:
-        raise ValueError("a count that is none, or a time to wait for")
+    if not isinstance(retries, int):
+        raise TypeError("no count")
+    _soon(headers.get("eta"))
     words = {name: _text(headers.get(name) or "")[:MOST_WORDS] for name in ("argsrepr", "kwargsrepr")}
     # Nobody but this worker's settings limits the time of a task.
     return {**names, **words, "retries": retries, "timelimit": [None, None]}
+
+
+def _soon(eta: Any) -> None:
+    # What waits is held unacknowledged, beside what its worker may take.
+    if eta is not None and datetime.fromisoformat(eta) - datetime.now(UTC) > LONGEST_WAIT:
+        raise ValueError("a time that is far off")
 
 
 def _text(value: Any) -> str:
@@ -70,7 +82,8 @@ def _text(value: Any) -> str:
 
 
 def reject(message: Any, connection_errors: Errors, reason: str) -> None:
-    """Reject a message, so that the broker keeps it as a dead letter, and log its kind and size."""
+    """Reject a message, so that the broker keeps it as a dead letter; count it, and log its kind and size."""
+    metrics.note_end(metrics.PULSE.name, "undecodable")
     log.error(
         "a message (%s, %d bytes) goes to the dead letters: it %s",
         ascii(message.content_type), len(message.body or b""), reason,

@@ -96,6 +96,7 @@ def versions(engine: Engine) -> list[int]:
 def replay(url: str, tmp_path: Path, trap: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, with a failpoint."""
     variables = {"DATABASE_URL": url, "SLUICE_STATE_DIR": str(tmp_path / "var"), failpoint.VARIABLE: trap}
+    variables["SLUICE_ENRICH"] = "none"  # as `older` stores
     return subprocess.run(
         [sys.executable, "-m", "pipeline", "replay", "clean", "--json"],
         env={**os.environ, **variables},
@@ -143,7 +144,10 @@ def test_a_pool_killed_in_the_middle(
     marker = tmp_path / "marker"
     with running(new_place("embedded://localhost//", "")) as system:
         older.store_by_older(system.engine, older.blocks(SEGMENTS, LINES), monkeypatch)
-        system.start(LAKE, Role({failpoint.VARIABLE: f"replay.committing:{TURN}:kill:{marker}"}))
+        system.start(
+            LAKE,
+            Role({failpoint.VARIABLE: f"replay.committing:{TURN}:kill:{marker}", "SLUICE_ENRICH": "none"}),
+        )
         order = Order(Choice())
         maintenance.send(system.settings, maintenance.REPLAY_TASK, order.encode(), words=f"({order})")
         wait_until(lambda: set(versions(system.engine)) == {COMBINED.version}, "today's version", 60)

@@ -2,6 +2,7 @@
 
 import uuid
 import zlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,3 +141,14 @@ def test_remote_control_keeps_questions_alone(monkeypatch: pytest.MonkeyPatch) -
     assert set(Panel.data) == {*KEPT, "active", "reserved", "scheduled"}
     assert not {"shutdown", "revoke", "terminate", "pool_restart", "hello", "query_task"} & set(Panel.data)
     assert Panel.data["active"](None) == Panel.data["reserved"](None) == Panel.data["scheduled"](None) == []
+
+
+def test_a_message_may_wait_for_a_while() -> None:
+    """The next slice of a replay comes through; what would be held for hours, or names no time, does not."""
+    now = datetime.now(UTC)
+    soon = (now + timedelta(minutes=1)).isoformat()
+
+    assert checked({**OURS, "eta": soon})["task"] == OURS["task"]
+    for eta in ((now + timedelta(hours=2)).isoformat(), "tomorrow", 4, now.replace(tzinfo=None).isoformat()):
+        with pytest.raises((TypeError, ValueError)):
+            checked({**OURS, "eta": eta})
