@@ -72,11 +72,18 @@ def take_away_ahead(engine: Engine, segment_ids: Sequence[int]) -> None:
         DatabaseUnavailable: nothing is changed.
     """
     with transaction(engine) as connection:
+        _take_time(connection)
         free = select(Segment.id).where(Segment.id.in_(segment_ids), Segment.is_counted)
         ids = connection.scalars(free.with_for_update(skip_locked=True)).all()
         if ids:
             prefer_summaries(connection)
             _take_away(connection, Segment.id.in_(ids))
+
+
+def _take_time(connection: Connection) -> None:
+    # A million records take longer than a statement of a load may.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _take_away(connection: Connection, segments: Condition) -> None:
@@ -148,8 +155,8 @@ def _count_some(engine: Engine) -> int:
     uncounted = uncounted.where(~Segment.is_counted, Segment.stage == CLEAN)
     uncounted = uncounted.order_by(Segment.source_id, Segment.start_offset).limit(SEGMENTS_AT_ONCE)
     with transaction(engine) as connection:
+        _take_time(connection)
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
             if not connection.execute(select(func.pg_try_advisory_xact_lock(COUNT_LOCK))).scalar():
                 return 0
             uncounted = uncounted.with_for_update(skip_locked=True)
@@ -179,8 +186,7 @@ def joined_ranges(places: Iterable[tuple[int, int, int]]) -> list[tuple[int, int
 def _compact(engine: Engine) -> None:
     # The newest day still grows; what an old one got late stays as it is: it costs a row and no error.
     with transaction(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        _take_time(connection)
         newest = connection.execute(select(func.max(TrafficDay.day))).scalar()
         if newest is not None:
             first = newest - COMPACTED

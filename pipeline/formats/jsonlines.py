@@ -8,15 +8,13 @@ import codecs
 import json
 import math
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pipeline.errors import RejectedLine
 from pipeline.formats import naming
 from pipeline.formats.fields import MAX_DIGITS
-from pipeline.formats.line import LineFormat
-from pipeline.formats.naming import MOST_LEVELS, Use
+from pipeline.formats.naming import MOST_LEVELS
 
 #: A backslash and what it escapes: JSON has no `\x`.
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -86,22 +84,7 @@ def _deeper(value: object, levels: int) -> bool:
     return levels == 0 or any(_deeper(part, levels - 1) for part in parts)
 
 
-def json_format(
-    name: str,
-    version: int = 1,
-    uses: Mapping[str, Use] | None = None,
-    description: str = "",
-    example: bytes = b"",
-) -> LineFormat:
-    """Return a format of JSON lines; `uses` says what further names mean, or usual ones otherwise."""
-    given = dict(uses or {})
-    columns = naming.columns_of((*naming.USUAL, *given.values()))
-
-    def read(line: bytes, at: datetime) -> dict[str, Any]:
-        return naming.record(fields(line), given, at)
-
-    return LineFormat(name, version, columns, read, description, example)
-
+json_format = partial(naming.named_format, fields)
 
 JSON = json_format(
     "json",

@@ -6,15 +6,12 @@ the last one counts. Values stay text but for those that a column types.
 
 import json
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pipeline.errors import RejectedLine
 from pipeline.formats import naming
 from pipeline.formats.fields import decode
-from pipeline.formats.line import LineFormat
-from pipeline.formats.naming import Use
 
 #: A pair, with the spaces before it. The loops are unrolled: where one ends is never in doubt.
 PAIR = re.compile(
@@ -56,22 +53,7 @@ def unescaped(text: str) -> str:
     return found
 
 
-def logfmt_format(
-    name: str,
-    version: int = 1,
-    uses: Mapping[str, Use] | None = None,
-    description: str = "",
-    example: bytes = b"",
-) -> LineFormat:
-    """Return a format of logfmt; `uses` says what further keys mean, or usual ones otherwise."""
-    given = dict(uses or {})
-    columns = naming.columns_of((*naming.USUAL, *given.values()))
-
-    def read(line: bytes, at: datetime) -> dict[str, Any]:
-        return naming.record(fields(line), given, at)
-
-    return LineFormat(name, version, columns, read, description, example)
-
+logfmt_format = partial(naming.named_format, fields)
 
 LOGFMT = logfmt_format(
     "logfmt",

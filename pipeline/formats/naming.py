@@ -1,6 +1,6 @@
 """Named fields → columns: the names that programs usually give, and the record made of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.errors import RejectedLine
 from pipeline.formats.fields import quote, storable
 from pipeline.formats.kinds import SPREAD, TIME_COLUMNS, Convert, WithoutUnit, converter
+from pipeline.formats.line import LineFormat
 
 #: Deepest nesting of lists and objects that is kept: what reads and writes JSON goes into each level.
 MOST_LEVELS = 64
@@ -192,3 +193,25 @@ def record(
             guessed = by_usual_names and not isinstance(value, NESTED)
             made.add(name, value, usual(name) if guessed else None)
     return made.finished()
+
+
+def named_format(
+    fields: Callable[[bytes], dict[str, Any]],
+    name: str,
+    version: int = 1,
+    *,
+    uses: Mapping[str, Use] | None = None,
+    description: str = "",
+    example: bytes = b"",
+) -> LineFormat:
+    """Return a format of named fields; `uses` says what further names mean, or usual ones otherwise.
+
+    `fields` returns the values of a line by name, or raises RejectedLine.
+    """
+    given = dict(uses or {})
+    columns = columns_of((*USUAL, *given.values()))
+
+    def read(line: bytes, at: datetime) -> dict[str, Any]:
+        return record(fields(line), given, at)
+
+    return LineFormat(name, version, columns, read, description, example)

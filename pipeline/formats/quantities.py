@@ -7,13 +7,13 @@ from typing import Any
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Group
 from pipeline.formats.fields import ABSENT, MAX_BIGINT, MAX_DIGITS, address, decode, quote, storable
+from pipeline.formats.request import MAX_PORT
 
 #: A decimal number of a length that is worth a conversion.
 NUMBER = re.compile(rb"-?\d{1,18}(?:\.\d{1,18})?")
 INTEGER = re.compile(rb"-?\d{1,15}")
 #: Numbers of a list as nginx writes one value for each upstream server: `0.001, 0.002 : 0.003`.
 LISTED = re.compile(rb"\d{1,12}(?:\.\d{1,9})?")
-MAX_PORT = 65535
 
 #: Turns the bytes of a capture into fields of `extra`, by name.
 Extract = Callable[[bytes], dict[str, Any]]

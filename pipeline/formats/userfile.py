@@ -140,7 +140,7 @@ def _by_names(kind: str, table: dict[str, Any]) -> Made:
     given = _table(table, "map")
     uses: Mapping[str, Use] = {name: named_use(name, value) for name, value in given.items()}
     make = json_format if kind == "json" else logfmt_format
-    return make("", 1, uses)
+    return make("", uses=uses)
 
 
 def _by_server(kind: str, table: dict[str, Any]) -> Made:

@@ -3,50 +3,27 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.errors import ConfigurationError
 from pipeline.formats import FORMATS, detect
-from pipeline.formats.examples import failures
 from pipeline.formats.naming import USUAL
-from pipeline.formats.userfile import load, register
+from pipeline.formats.userfile import register
 from pipeline.formats.userpattern import PLACEHOLDERS
-from tests.unit.formats.lines import COMMON_LINE, record, rejection
+from tests.unit.formats.userfiles import LINE, PATTERN, written
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "user-formats.md").read_text()
 #: The worked example of the document.
 SHOP = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)[0]
-LINE = b"2026-11-24 12:00:00 [a] INFO x=1"
-PATTERN = "pattern = '''{time:time} \\[{bracketed:program}\\] {level:level} x={integer:x}'''\n"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Folder of format files, which the environment names; no format of it outlives the test."""
-    monkeypatch.setenv("SLUICE_FORMATS_DIR", str(tmp_path))
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    yield tmp_path
-    register(None)
-
-
-def written(folder: Path, body: str = PATTERN, **changed: str) -> Path:
-    """Write a file with these lines and what every file has; `changed` replaces the value of a key."""
-    keys = {"name": "'mine'", "version": "1", "description": "'d'", "example": f"'{LINE.decode()}'"} | changed
-    path = folder / "mine.toml"
-    path.write_text("".join(f"{key} = {value}\n" for key, value in keys.items() if value) + body)
-    return path
-
-
-def test_the_worked_example_works(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_worked_example_works(formats_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The file of the document passes its tests, and the command prints what the document shows."""
-    path = folder / "shop.toml"
+    path = formats_folder / "shop.toml"
     path.write_text(SHOP)
 
     assert main(["formats", "test", str(path)]) == OK
@@ -60,16 +37,18 @@ def test_the_document_names_what_there_is() -> None:
     assert not [name for names in USUAL.values() for name in names.split() if name not in DOCUMENT]
 
 
-def test_a_format_of_a_user_is_one_of_the_formats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_format_of_a_user_is_one_of_the_formats(
+    formats_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is recognised, listed, shown and tried like a built-in one, and gone with its file."""
-    path = folder / "shop.toml"
+    path = formats_folder / "shop.toml"
     path.write_text(SHOP)
-    register(folder)
+    register(formats_folder)
 
     shop = FORMATS["shop"]
     assert list(FORMATS)[-1] == "shop"
     assert detect(shop.example) is shop
-    log = folder / "shop.log"
+    log = formats_folder / "shop.log"
     log.write_bytes(shop.example + b"\n")
     for arguments in (["list"], ["show", "shop"], ["try", str(log), "--format", "shop"], ["test", "shop"]):
         assert main(["formats", *arguments]) == OK
@@ -79,25 +58,25 @@ def test_a_format_of_a_user_is_one_of_the_formats(folder: Path, capsys: pytest.C
     assert "shop" not in FORMATS
 
 
-def test_the_pools_know_the_formats_of_users(folder: Path) -> None:
+def test_the_pools_know_the_formats_of_users(formats_folder: Path) -> None:
     """A process of Celery reads the folder with its settings, and does not start with a wrong file."""
     command = [
         sys.executable,
         "-c",
         "import celeryconfig; from pipeline.formats import FORMATS; print(*FORMATS)",
     ]
-    (folder / "shop.toml").write_text(SHOP)
+    (formats_folder / "shop.toml").write_text(SHOP)
 
     started = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    written(folder, PATTERN, version="0")
+    written(formats_folder, PATTERN, version="0")
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert started.stdout.split()[-1] == "shop"
     assert refused.returncode
-    assert refused.stderr.startswith(f"error: {folder / 'mine.toml'}: version: ")
+    assert refused.stderr.startswith(f"error: {formats_folder / 'mine.toml'}: version: ")
 
 
-def test_a_test_that_fails_says_how(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_test_that_fails_says_how(formats_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each difference is named, and the exit code is that of failure."""
     tests = f"""[[test]]
 line = '{LINE.decode()}'
@@ -118,7 +97,7 @@ rejected = 'why'
 line = 'noise'
 record = {{ timestamp = "2026-11-24T12:00:01Z" }}
 """
-    path = written(folder, PATTERN + tests)
+    path = written(formats_folder, PATTERN + tests)
 
     assert main(["formats", "test", str(path)]) == FAILED
     out = capsys.readouterr().out
@@ -170,140 +149,30 @@ record = {{ timestamp = "2026-11-24T12:00:01Z" }}
     ],
 )
 def test_what_does_not_fit_is_told(
-    folder: Path, body: str, changed: dict[str, str], complaint: str, capsys: pytest.CaptureFixture[str]
+    formats_folder: Path,
+    body: str,
+    changed: dict[str, str],
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A file that does not fit stops every command, naming the file, the key and what to change."""
-    path = written(folder, body, **changed)
+    path = written(formats_folder, body, **changed)
 
     assert main(["formats", "list"]) == USAGE
     assert re.search(f"{re.escape(str(path))}: {complaint}", capsys.readouterr().err)
 
 
-def test_a_folder_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_not_there_is_told(formats_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be read is named with its setting."""
     with pytest.raises(ConfigurationError, match=r"SLUICE_FORMATS_DIR: .*none: No such file"):
-        register(folder / "none")
+        register(formats_folder / "none")
 
 
-def test_two_files_of_one_name_are_told(folder: Path) -> None:
+def test_two_files_of_one_name_are_told(formats_folder: Path) -> None:
     """The second file is named with the first; what was registered before stays."""
-    written(folder).rename(folder / "first.toml")
-    written(folder)
+    written(formats_folder).rename(formats_folder / "first.toml")
+    written(formats_folder)
 
     with pytest.raises(ConfigurationError, match=r"mine.toml: name: .*first.toml has 'mine' too"):
-        register(folder)
+        register(formats_folder)
     assert "mine" not in FORMATS
-
-
-def test_fields_have_columns_types_and_units(folder: Path) -> None:
-    """A field goes to its column with its type, by its usual name without a word, or typed to extra."""
-    body = """pattern = '{word:when} {word:ip} {integer:status} {word:took} {word:ok} {word:n} "{quoted:req}"'
-[fields.when]
-column = "timestamp"
-format = "%d.%m.%Y-%H:%M:%S%z"
-[fields.took]
-column = "duration_seconds"
-unit = "us"
-[fields.ok]
-type = "boolean"
-[fields.n]
-type = "double"
-[fields.req]
-column = "path"
-type = "request"
-"""
-    line = '24.11.2026-13:00:00+0100 203.0.113.9 200 1500 yes 1.5 "GET /a?b=1 HTTP/1.1"'
-    format_ = load(written(folder, body, example=f"'{line}'")).format
-
-    found = {key: value for key, value in record(format_, line.encode()).items() if value is not None}
-    assert {
-        "start": 0,
-        "timestamp": datetime(2026, 11, 24, 12, tzinfo=UTC),
-        "utc_offset_minutes": 60,
-        "ip": "203.0.113.9",
-        "status": 200,
-        "duration_seconds": 0.0015,
-        "rest_method": "GET",
-        "path": "/a",
-        "query": "b=1",
-        "rest_version": "HTTP/1.1",
-        "extra": {"ok": True, "n": 1.5},
-    } == found
-
-
-def test_a_field_that_does_not_convert_is_named(folder: Path) -> None:
-    """The record is kept, the value as it is in extra, the field's name in failed_fields."""
-    body = PATTERN.replace("integer:x", "word:x") + "[fields.x]\ntype='integer'\n"
-    format_ = load(written(folder, body)).format
-
-    found = record(format_, LINE.replace(b"x=1", b"x=many"))
-
-    assert (found["failed_fields"], found["extra"]) == ("x", {"x": "many"})
-
-
-@pytest.mark.parametrize(
-    ("kind", "line", "extra"),
-    [
-        ("json", b'{"time": 1, "rt": 35, "http.code": "200", "n": "7"}', {"n": 7}),
-        ("logfmt", b"time=1 rt=35 http.code=200 n=7", {"n": 7}),
-    ],
-)
-def test_names_are_mapped(folder: Path, kind: str, line: bytes, extra: dict[str, Any]) -> None:
-    """JSON lines and logfmt take further names for columns, with types and units."""
-    body = f"""{kind} = true
-[map]
-"http.code" = "status"
-rt = {{ column = "duration_seconds", unit = "ms" }}
-n = {{ type = "integer" }}
-"""
-    found = record(load(written(folder, body, example=f"'{line.decode()}'")).format, line)
-
-    assert (found["status"], found["duration_seconds"], found["extra"]) == (200, 0.035, extra)
-
-
-@pytest.mark.parametrize(
-    ("server", "string"),
-    [
-        ("nginx", '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'),
-        ("apache", r"%h %l %u %t \"%r\" %>s %b"),
-    ],
-)
-def test_a_string_of_a_server_makes_a_format(folder: Path, server: str, string: str) -> None:
-    """The server's own string does for a pattern, and what is wrong with it is told under its key."""
-    example = f"'{COMMON_LINE.decode()}'"
-    format_ = load(written(folder, f"{server} = '{string}'\n", example=example)).format
-
-    assert (format_.name, format_.version, format_.example) == ("mine", 1, COMMON_LINE)
-    assert record(format_, COMMON_LINE)["status"] == 200
-    with pytest.raises(ConfigurationError, match=rf"mine.toml: {server}: "):
-        load(written(folder, f"{server} = 'no time'\n", example=example))
-
-
-def test_a_continuation_joins_lines_to_their_record(folder: Path) -> None:
-    """A test of a file may hold several lines; what continues a record has its time and place."""
-    tests = f"""continuation = '[ ]'
-[[test]]
-line = '''{LINE.decode()}
-  at a.b'''
-[test.record]
-timestamp = 2026-11-24T12:00:00Z
-utc_offset_minutes = 0
-inferred = "zone"
-message = "  at a.b"
-continues = 0
-[[test]]
-line = '  at a.b'
-rejected = 'continues a line before this batch'
-"""
-    user = load(written(folder, PATTERN + tests))
-
-    assert list(failures(user.format, user.tests)) == []
-
-
-def test_a_rejected_line_says_where(folder: Path) -> None:
-    """The reason names the group that does not fit, and the byte where the fitting part ends."""
-    format_ = load(written(folder)).format
-
-    assert rejection(format_, LINE + b" ") == ("expected the end of the line at byte 32", 32)
-    assert rejection(format_, LINE.replace(b"x=1", b"x=")) == ('expected "x" at byte 31', 31)
-    assert rejection(format_, b"2026") == ('expected "time" at byte 0', 0)
