@@ -26,6 +26,8 @@ MONTHS = {
 MINUTE = re.compile(rb"(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d): ([+-])([01]\d|2[0-3])([0-5]\d)")
 #: Durations by their two digits. A leap second, 60, reads as 59: neither datetime nor PostgreSQL keeps one.
 SECONDS = {b"%02d" % second: timedelta(seconds=min(second, 59)) for second in range(61)}
+#: Texts with escaped bytes that are kept: each format that tries a line would escape it anew, byte by byte.
+KEPT_ESCAPED = 4
 #: Minutes that are kept: a day and a half.
 KEPT_MINUTES = 2048
 
@@ -35,8 +37,16 @@ def decode(field: bytes) -> str:
 
     What is not UTF-8 reads as `\xHH`, and so does NUL. Escapes that the server wrote stay as they are.
     """
-    text = field.decode("utf-8", "backslashreplace")
+    try:
+        text = field.decode()
+    except UnicodeDecodeError:
+        text = _escaped(field)
     return text.replace("\0", r"\x00") if "\0" in text else text
+
+
+@lru_cache(maxsize=KEPT_ESCAPED)
+def _escaped(field: bytes) -> str:
+    return field.decode(errors="backslashreplace")
 
 
 def storable(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import RejectedLine
 from pipeline.formats import naming
-from pipeline.formats.fields import MAX_DIGITS
+from pipeline.formats.fields import MAX_DIGITS, decode
 from pipeline.formats.naming import MOST_LEVELS
 
 #: A backslash and what it escapes: JSON has no `\x`.
@@ -52,8 +52,9 @@ def fields(line: bytes) -> dict[str, Any]:
         RejectedLine: it is no JSON, no object, or nested more than MOST_LEVELS deep.
     """
     # What is no object is no record either way: it is not worth an escape written in Python for each byte.
-    text = line.decode(errors="json-escape" if line.lstrip().startswith(b"{") else "backslashreplace")
-    if "\\x" in text:
+    is_object = line.lstrip().startswith(b"{")
+    text = line.decode(errors="json-escape") if is_object else decode(line)
+    if is_object and "\\x" in text:
         text = ESCAPE.sub(lambda escape: rf"\\{escape[1]}" if escape[1] == "x" else escape[0], text)
     try:
         found, end = _decoder.raw_decode(text, len(text) - len(text.lstrip()))
