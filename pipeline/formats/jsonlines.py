@@ -4,7 +4,6 @@ Of equal names the last one counts, as in PostgreSQL's jsonb. `NaN`, `Infinity` 
 holds are kept as text, and so are the escapes `\xHH` of nginx without `escape=json`.
 """
 
-import codecs
 import json
 import math
 import re
@@ -23,14 +22,8 @@ ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 LONGEST_NUMBER = 400
 
 
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError), "it is registered for decoding"
-    odd = error.object[error.start : error.end]
-    return "".join(rf"\\x{byte:02x}" for byte in odd), error.end
-
-
-# Inside a JSON text a byte that is not UTF-8 has to come out as an escaped backslash.
-codecs.register_error("json-escape", _escaped)
+#: Inside a JSON text a byte that is not UTF-8 has to come out as an escaped backslash.
+ESCAPED_BYTES = {0xDC00 + byte: rf"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 
 
 def _integer(digits: str) -> int | str:
@@ -51,9 +44,9 @@ def fields(line: bytes) -> dict[str, Any]:
     Raises:
         RejectedLine: it is no JSON, no object, or nested more than MOST_LEVELS deep.
     """
-    # What is no object is no record either way: it is not worth an escape written in Python for each byte.
+    # What is no object is no record either way: it is not worth an escape of each byte by itself.
     is_object = line.lstrip().startswith(b"{")
-    text = line.decode(errors="json-escape") if is_object else decode(line)
+    text = line.decode(errors="surrogateescape").translate(ESCAPED_BYTES) if is_object else decode(line)
     if is_object and "\\x" in text:
         text = ESCAPE.sub(lambda escape: rf"\\{escape[1]}" if escape[1] == "x" else escape[0], text)
     try:
