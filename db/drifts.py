@@ -42,6 +42,8 @@ class DriftEvent(Base):
     changes: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     #: `before` and `after`, each a list of `offset` and `line`.
     examples: Mapped[dict[str, Any]] = mapped_column(Json)
+    #: When an alert of it was put into the outbox (alerting.py).
+    alerted_at: Mapped[datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

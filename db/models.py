@@ -7,6 +7,7 @@
              ├─ traffic_*         counts of the clean records, for reports (see traffic.py)
              └─ conflicts         blocks that say something else than what is stored
     formats                       which version of which format made a record
+    findings, silences, alerts    what the detections noticed, and who is told (see findings.py)
     watches                       what the watch over exchange and queues found last
 
 The three tables of lines have no foreign keys and, on PostgreSQL, no keys at all: the segment written in

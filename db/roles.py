@@ -32,17 +32,22 @@ ITERATIONS = 4096
 _CATALOGUE = {"sources": "SELECT, INSERT, UPDATE (path, format)", "formats": "SELECT, INSERT"}
 _LEDGER = {"segments": "SELECT, INSERT", "conflicts": "SELECT, INSERT", "watches": "SELECT, INSERT, UPDATE"}
 _COUNTS, _DRIFTS = ("traffic_minutes", "traffic_days"), ("drift_states", "drift_events")
+_FINDINGS = ("detection_states", "findings", "silences", "alerts")
 GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
         **_CATALOGUE,
         **_LEDGER,
         "segments": "SELECT, INSERT, UPDATE (is_counted)",
         "raw_logs": "SELECT, INSERT",
-        # Its maintenance tasks audit, count for reports, and look for drifts.
+        # Its maintenance tasks audit, count for reports, look for drifts and threats, and send alerts.
         "clean_records": "SELECT",
         "rejected_lines": "SELECT",
         "drift_states": "SELECT, INSERT, UPDATE, DELETE",
-        "drift_events": "SELECT, INSERT",
+        "drift_events": "SELECT, INSERT, UPDATE (alerted_at)",
+        "detection_states": "SELECT, INSERT, UPDATE, DELETE",
+        "findings": "SELECT, INSERT, UPDATE",
+        "silences": "SELECT",
+        "alerts": "SELECT, INSERT, UPDATE, DELETE",
         "traffic_minutes": "SELECT, INSERT, DELETE",
         "traffic_days": "SELECT, INSERT, DELETE",
         "alembic_version": "SELECT",
@@ -60,13 +65,15 @@ GRANTS: dict[str, dict[str, str]] = {
         "sources": "SELECT, INSERT, UPDATE",
         "formats": "SELECT, INSERT",
         **dict.fromkeys(
-            ("segments", "conflicts", "watches", *_COUNTS, *_DRIFTS, *TABLES),
+            ("segments", "conflicts", "watches", *_COUNTS, *_DRIFTS, *_FINDINGS, *TABLES),
             "SELECT, INSERT, UPDATE, DELETE",
         ),
         "clean_logs": "SELECT",
         "alembic_version": "SELECT",
     },
-    READER: dict.fromkeys(("clean_logs", "sources", "formats", *_COUNTS, *_DRIFTS), "SELECT"),
+    READER: dict.fromkeys(
+        ("clean_logs", "sources", "formats", *_COUNTS, *_DRIFTS, "findings", "silences"), "SELECT"
+    ),
 }
 
 

@@ -35,13 +35,13 @@ def _ask(role: str, *, as_json: bool) -> int:
 
 def _check(paths: tuple[str, ...], *, as_json: bool) -> int:
     # Database drivers and all: too slow to load for a question that a container asks four times a minute.
-    from pipeline.cli.findings import findings  # noqa: PLC0415
+    from pipeline.cli.checks import checks  # noqa: PLC0415
 
-    found = findings(paths)
-    well = all(finding.ok for finding in found)
+    found = checks(paths)
+    well = all(check.ok for check in found)
     if as_json:
-        output.emit_json({"ok": well, "checks": [asdict(finding) for finding in found]})
+        output.emit_json({"ok": well, "checks": [asdict(check) for check in found]})
     else:
-        rows = [(f.name, "ok" if f.ok else "failed", f.message) for f in found]
+        rows = [(each.name, "ok" if each.ok else "failed", each.message) for each in found]
         print(output.table(("check", "result", "found, or what to change"), rows))
     return OK if well else FAILED

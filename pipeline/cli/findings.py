@@ -1,103 +1,63 @@
-"""Is the configuration right, and does everything answer? One finding for each question."""
+"""`findings`: attacks, errors and slowness that the detections noticed."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict
+from typing import Any
 
-from db import schema
-from pipeline import formats, publish
-from pipeline.cli import options
-from pipeline.cli.sources import has_database
-from pipeline.errors import ConfigurationError, PipelineError
-from pipeline.folders import make_private
-from pipeline.settings import Settings
-from pipeline.watch import Finder
+import click
+from sqlalchemy import Engine
 
+from db.findings import Finding, Wanted, example_lines, findings
+from pipeline.cli import options, output
+from pipeline.cli.main import OK
+from pipeline.cli.sources import find_source, open_database
+from pipeline.detect.sighting import KINDS
 
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of one check; `message` says what was found, or what to change."""
-
-    name: str
-    ok: bool
-    message: str
+#: Characters of an example line that are printed.
+SHOWN_CHARACTERS = 160
 
 
-def findings(paths: tuple[str, ...]) -> list[Finding]:
-    """Check settings, state folder, format, broker, database and schema, and that each path can be read."""
-    try:
-        settings = options.settings()
-    except ConfigurationError as error:
-        return [Finding("settings", ok=False, message=str(error))]
-    chosen = paths or tuple(filter(None, settings.paths.split(":")))
-    return [
-        Finding("settings", ok=True, message=_mode(settings)),
-        *(_try(name, check, settings) for name, check in _CHECKS.items()),
-        *(_try("path", partial(_readable, path), settings) for path in chosen),
+@click.command("findings")
+@click.option("--source", "name", metavar="SOURCE", help="Only of this one: an id or path of `status`.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
+@click.option("--since", metavar="TIME", help="Only what was noticed then or later: a day or an ISO time.")
+@click.option("--open", "lasting", is_flag=True, help="Only what has not been quiet for an hour.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest ones.")
+@options.common
+def command(  # noqa: PLR0917 - one for each option
+    name: str | None, kind: str | None, since: str | None, lasting: bool, limit: int, as_json: bool
+) -> int:
+    """Show what the detections noticed: which rule, about whom or what, since when, with lines.
+
+    Beat looks at what the clean stage has stored each time an audit is due. What lasts is one finding; it is
+    closed after an hour of quiet. docs/insight.md explains each rule.
+    """
+    seen = options.moment("--since", since)
+    with open_database(options.settings()) as engine:
+        source_id = find_source(engine, name).id if name else None
+        wanted = Wanted(source_id, kind, seen, lasting=lasting, limit=limit)
+        answers = _answers(engine, findings(engine, wanted))
+    if as_json:
+        output.emit_json({"findings": answers})
+    elif answers:
+        print("\n\n".join(map(_shown, answers)))
+    else:
+        print("nothing was noticed")
+    return OK
+
+
+def _answers(engine: Engine, found: list[Finding]) -> list[dict[str, Any]]:
+    lines = example_lines(engine, found)
+    return [asdict(each) | {"lines": lines[each.id]} for each in found]
+
+
+def _shown(found: dict[str, Any]) -> str:
+    place = f", source {found['source_id']}, {found['path']}" if found["source_id"] is not None else ""
+    since, until, seen = (found[key].isoformat(" ", "seconds") for key in ("since", "until", "seen_at"))
+    lines = [
+        f"finding {found['id']} ({found['kind']}, {found['severity']}, {found['state']}){place}",
+        f"  rule      {found['rule']}: {found['subject']}",
+        f"  lasted    {since} to {until}, last noticed {seen}",
+        f"  said      {found['summary']}",
+        *(f"  line      {each['offset']}: {each['line'][:SHOWN_CHARACTERS]}" for each in found["lines"]),
     ]
-
-
-def _try(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
-    try:
-        return Finding(name, ok=True, message=check(settings))
-    except PipelineError as error:
-        return Finding(name, ok=False, message=str(error))
-
-
-def _mode(settings: Settings) -> str:
-    broker = "embedded broker" if settings.embedded_broker else "RabbitMQ"
-    return f"{broker}, {'SQLite' if settings.embedded_database else 'PostgreSQL'}"
-
-
-def _writable(settings: Settings) -> str:
-    try:
-        make_private(settings.state_dir)
-    except OSError as error:
-        raise ConfigurationError(f"SLUICE_STATE_DIR: {settings.state_dir}: {error.strerror}") from error
-    if not os.access(settings.state_dir, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            f"SLUICE_STATE_DIR: {settings.state_dir} cannot be written: grant the permission"
-        )
-    return str(settings.state_dir)
-
-
-def _format(settings: Settings) -> str:
-    for name in settings.format_choice.names:
-        formats.get_format(name)
-    return settings.log_format
-
-
-def _enrichment(settings: Settings) -> str:
-    enrichment = settings.enrichment
-    columns = [
-        set(enrichment.format(format_).columns) - set(format_.columns) for format_ in formats.FORMATS.values()
-    ]
-    return ", ".join(sorted(set().union(*columns))) or "none"
-
-
-def _broker(settings: Settings) -> str:
-    publish.check(settings)
-    return "exchange, queues and bindings are there"
-
-
-def _database(settings: Settings) -> str:
-    if not has_database(settings):
-        return "not made yet: `run` and `migrate` make it"
-    schema.check(settings.sqlalchemy_url)
-    return "the schema is up to date"
-
-
-def _readable(path: str, settings: Settings) -> str:
-    finder = Finder([path], follow_links=settings.follow_links)
-    finder.require()
-    return f"{path}: {len(finder.sweep())} readable"
-
-
-_CHECKS = {
-    "state folder": _writable,
-    "format": _format,
-    "enrichment": _enrichment,
-    "broker": _broker,
-    "database": _database,
-}
+    return "\n".join(output.escape(line) for line in lines)

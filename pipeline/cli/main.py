@@ -21,6 +21,7 @@ COMMANDS = {
     "rejected": "Show the lines that do not parse, grouped by their reasons.",
     "conflicts": "List, show or resolve ranges with two contents.",
     "drift": "Show where what a source's lines are like has changed.",
+    "findings": "Show attacks, errors and slowness that the detections noticed.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from db.drifts import count_noticed
 from db.engine import reading
+from db.findings import count_open
 from db.models import Segment
 from db.sources import SourceRow, list_sources, path_text
 from db.watches import watched
@@ -43,6 +44,8 @@ RATE_SECONDS, RATE_SEGMENTS = 60, 20_000
 WATCH_AGE_SECONDS = 60
 #: Drifts that were noticed in the last so many hours are counted.
 DRIFT_HOURS = 24
+#: What is said of drifts and open findings where the database does not answer.
+NOTHING_TOLD: dict[str, Any] = {"drifts": 0, "findings": {}}
 #: State of a source that the database knows and this state folder does not: another machine's, or an old one.
 ELSEWHERE = "elsewhere"
 
@@ -58,18 +61,17 @@ def command(as_json: bool) -> int:
     settings = options.settings()
     problems: list[str] = []
     local = _try(lambda: read_status(settings.state_dir), problems) or []
-    stored, rates, drifts = _try(lambda: _stored(settings), problems) or ([], {}, 0)
+    stored, rates, told = _try(lambda: _stored(settings), problems) or ([], {}, NOTHING_TOLD)
     probes = _try(lambda: _watched(settings, problems), problems) if rates else None
     depths = _try(lambda: queue_depths(settings), problems) or {}
     sources = _sources(local, stored)
     queues = {name: depth._asdict() for name, depth in depths.items()}
     if as_json:
         answer = {"sources": sources, "queues": queues, "lines_per_second": rates, "problems": problems}
-        output.emit_json(answer | {"probe_age_seconds": probes or {}, "drifts": drifts})
+        output.emit_json(answer | {"probe_age_seconds": probes or {}} | told)
     else:
         _show(sources, queues, rates)
-        if drifts:
-            print(f"drifts noticed in the last {DRIFT_HOURS} h: {drifts}, see python -m pipeline drift")
+        _show_told(**told)
     for problem in problems:
         output.complain(problem)
     return FAILED if problems else OK
@@ -83,10 +85,19 @@ def _try(question: Callable[[], T], problems: list[str]) -> T | None:
         return None
 
 
-def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float], int]:
+def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float], dict[str, Any]]:
     since = datetime.now(UTC) - timedelta(hours=DRIFT_HOURS)
     with open_database(settings) as engine:
-        return list_sources(engine), _rates(engine), count_noticed(engine, since)
+        told = {"drifts": count_noticed(engine, since), "findings": count_open(engine)}
+        return list_sources(engine), _rates(engine), told
+
+
+def _show_told(drifts: int, findings: Mapping[str, int]) -> None:
+    if drifts:
+        print(f"drifts noticed in the last {DRIFT_HOURS} h: {drifts}, see python -m pipeline drift")
+    if findings:
+        counts = ", ".join(f"{count} {severity}" for severity, count in findings.items())
+        print(f"open findings: {counts}, see python -m pipeline findings --open")
 
 
 def _watched(settings: Settings, problems: list[str]) -> dict[str, float]:

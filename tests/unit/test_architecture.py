@@ -40,6 +40,10 @@ DOORS = (
     Door("pipeline.enrich", ("kombu", "watchdog", "pydantic", "pipeline.settings", "pipeline.batch")),
     Door("pipeline.formats", ("pipeline.enrich",)),
     Door(
+        "pipeline.detect",
+        ("kombu", "watchdog", "zstandard", "pydantic", "pipeline.settings", "pipeline.batch"),
+    ),
+    Door(
         "pipeline.drift",
         ("kombu", "watchdog", "zstandard", "pydantic", "pipeline.settings", "pipeline.batch"),
     ),
@@ -134,10 +138,10 @@ def test_no_module_looks_through_a_closed_door(door: Door) -> None:
 
 
 def test_tables_know_values_only() -> None:
-    """Of the pipeline, `db` sees batch, drift, errors, formats, enrichment, exports and failpoints only."""
+    """Of the pipeline, `db` sees values only: batch, detections, drift, formats and the like."""
     values = tuple(
         f"pipeline.{name}"
-        for name in ("batch", "drift", "enrich", "errors", "export", "failpoint", "formats")
+        for name in ("batch", "detect", "drift", "enrich", "errors", "export", "failpoint", "formats")
     )
     seen = {
         f"{name} imports {target}"
