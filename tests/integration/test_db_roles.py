@@ -81,21 +81,28 @@ OPERATIONS = {
     "read a file": "SELECT pg_read_file('PG_VERSION')",
     "write a file": "COPY (SELECT 1) TO '/tmp/x'",
     "read passwords": "SELECT rolpassword FROM pg_authid",
+    "read findings": "SELECT * FROM findings",
+    "close findings": "UPDATE findings SET state = 'closed'",
+    "delete findings": "DELETE FROM findings",
+    "silence": "INSERT INTO silences VALUES (1, 'x', now(), now(), 'x')",
+    "read alerts": "SELECT * FROM alerts",
     "prepare months": f"SELECT {partitions.PREPARE}()",
 }
 #: What each role may; everything else is refused.
 ALLOWED = {
     LAKE: {
         "read lake", "read rejected", "read conflicts", "read ledger", "read sources", "prepare months",
+        "read findings", "close findings", "read alerts",
     },
     CLEAN: {"read conflicts", "read ledger", "read sources", "note a format"},
     MAINTENANCE: {
         "read lake", "read clean", "read rejected", "read conflicts", "read ledger", "read sources",
         "change a line", "change a record", "move a segment", "note a format", "change a source",
-        "delete lines", "delete records", "delete segments",
+        "delete lines", "delete records", "delete segments", "read findings", "close findings",
+        "delete findings", "silence", "read alerts",
     },
     BEAT: set(),
-    READER: {"read clean", "read sources"},
+    READER: {"read clean", "read sources", "read findings"},
 }  # fmt: skip
 
 
@@ -113,7 +120,7 @@ def may(url: str, statement: str) -> bool:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_do_its_work_and_nothing_else(provisioned: str, role: str) -> None:
-    """Of thirty-two statements the server runs for each role exactly those of its row."""
+    """Of these statements the server runs for each role exactly those of its row."""
     url = as_role(provisioned, role)
 
     assert ALLOWED[role] == {name for name, statement in OPERATIONS.items() if may(url, statement)}
