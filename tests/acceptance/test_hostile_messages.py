@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import signal
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ from pipeline.batch import Batch
 from pipeline.publish import connect
 from pipeline.settings import Settings
 from pipeline.signing import FIELD, signed
-from tests.acceptance.test_pools import CLEAN, LAKE, LINE, System, make_batch
-from tests.services import stop_child
+from tests.acceptance.pools import CLEAN, LAKE, LINE, System, make_batch
+from tests.services import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -53,12 +52,10 @@ def system(
         broker_url=SecretStr(broker),
         database_url=SecretStr(postgresql_url),
     )
-    system = System(settings, tmp_path)
     with connect(settings) as connection:
         topology.declare(connection)
-    yield system
-    for pool in system.pools:
-        stop_child(pool, signal.SIGTERM)
+    with System(settings, tmp_path) as system:
+        yield system
 
 
 def send(settings: Settings, body: Any, headers: dict[str, Any], queue: str = LAKE, **options: Any) -> None:
@@ -113,8 +110,6 @@ def test_strange_headers_are_dead_letters(system: System) -> None:
 
 def wait_for_lines(system: System, count: int) -> None:
     """Wait until the lake holds so many lines."""
-    from tests.services import wait_until  # noqa: PLC0415 - for this one
-
     wait_until(lambda: system.count("raw_logs") >= count, "the lines", 60)
 
 

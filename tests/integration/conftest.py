@@ -1,5 +1,6 @@
-"""Settings of each transport, and a format changed."""
+"""Settings of each transport, a format changed, and a watcher stepped by hand."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import SecretStr
 from pipeline.formats import FORMATS
 from pipeline.settings import Settings
 from tests.integration.changed_format import SetFormat
+from tests.integration.shipper import Shipper
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -27,3 +29,11 @@ def rabbitmq(broker: str, tmp_path: Path) -> Settings:
 def formats(monkeypatch: pytest.MonkeyPatch) -> SetFormat:
     """A function that puts a format in the place of the built-in one."""
     return lambda format_: monkeypatch.setitem(FORMATS, format_.name, format_)
+
+
+@pytest.fixture
+def shipper(tmp_path: Path) -> Iterator[Shipper]:
+    """A watcher over every file of a folder."""
+    made = Shipper(tmp_path)
+    yield made
+    made.kill()

@@ -1,103 +1,13 @@
-"""The watcher on real files through rotation, truncation, archives and restarts, by a false clock."""
+"""The watcher on real files through rotation, truncation and restarts, by a false clock."""
 
-import bz2
-import gzip
 import logging
-import lzma
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 
-from pipeline.blocks import Limits
-from pipeline.checkpoint import CheckpointStore, SourceStatus, read_status
-from pipeline.format_choice import FormatChoice
-from pipeline.rules import Rules
-from pipeline.sources import Sources
-from pipeline.watch import Finder
-from pipeline.watcher import Loop
-from tests.doubles import FakePublisher
-
-LIMITS = Limits(line_count=1000, byte_size=1 << 16, line_bytes=1 << 16)
-
-
-class Shipper:
-    """A watcher over a folder of logs that is started, stepped and killed by hand."""
-
-    def __init__(self, folder: Path, pattern: str = "*") -> None:
-        self.logs = folder / "logs"
-        self.logs.mkdir()
-        self.state = folder / "state"
-        self.pattern = str(self.logs / pattern)
-        self.publisher = FakePublisher()
-        self.clock = 1000.0
-        self.open_count = 512
-        self.start()
-
-    def start(self, *, once: bool = False, newest_first: bool = False) -> None:
-        """Start on the state that the last one left."""
-        rules = Rules("host", FormatChoice(), LIMITS, once, newest_first, self.open_count)
-        self.store = CheckpointStore(self.state / "checkpoint")
-        self.sources = Sources(Finder([self.pattern]), self.store, rules)
-        self.loop = Loop(
-            self.sources,
-            self.store,
-            self.publisher,
-            sweep_seconds=1.0,
-            period_seconds=0.0,
-            sweep_share=float("inf"),
-        )
-
-    def kill(self) -> None:
-        """End without a last word."""
-        self.sources.close()
-        self.store.close()
-
-    def work(self, seconds: float = 2.0) -> None:
-        """Let sweeps pass until everything is read."""
-        until = self.clock + seconds
-        while self.clock < until or not (self.loop.done or self.loop.blocked):
-            self.clock += 1.0 if self.loop.done or self.loop.blocked else 0.0
-            self.loop.step(self.clock)
-        self.store.sync()
-
-    def restart(self, change: Callable[[], object]) -> None:
-        """Change files while no watcher runs."""
-        self.kill()
-        change()
-        self.start()
-        self.work()
-
-    def append(self, name: str, block: bytes) -> Path:
-        """Write at the end of a log."""
-        path = self.logs / name
-        with path.open("ab") as file:
-            file.write(block)
-        return path
-
-    def status(self) -> dict[str, SourceStatus]:
-        """Return the status by file name, of sources that still have a file."""
-        return {Path(s.path).name: s for s in read_status(self.state)}
-
-    def lost_bytes(self) -> int:
-        """Return what all sources lost."""
-        return sum(status.lost_bytes for status in read_status(self.state))
-
-
-@pytest.fixture
-def shipper(tmp_path: Path) -> Iterator[Shipper]:
-    """A watcher over every file of a folder."""
-    made = Shipper(tmp_path)
-    yield made
-    made.kill()
-
-
-def lines(first: int, last: int) -> bytes:
-    """Return numbered lines."""
-    return b"".join(b"line %06d of the log\n" % number for number in range(first, last))
+from tests.integration.shipper import Shipper, lines
 
 
 def copytruncate(path: Path, copy: Path) -> None:
@@ -259,67 +169,6 @@ def test_an_editor_replaces_the_file(shipper: Shipper) -> None:
     shipper.append("a.new", lines(20, 30)).rename(shipper.logs / "a.log")
     shipper.work(10)
     assert sorted(shipper.publisher.sources().values()) == [lines(0, 10), lines(20, 30)]
-
-
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": lambda block: b"".join(gzip.compress(block[at : at + 5000]) for at in range(0, len(block), 5000)),
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": zstandard.ZstdCompressor().compress,
-}
-
-
-@pytest.mark.parametrize("ending", COMPRESS)
-@pytest.mark.parametrize("pattern", ["*", "a.log"])
-def test_compressed_while_stopped(tmp_path: Path, ending: str, pattern: str) -> None:
-    """The rest of a file that was rotated and compressed while stopped comes from the archive."""
-    shipper = Shipper(tmp_path, pattern)
-    path = shipper.append("a.log", lines(0, 500))
-    shipper.work()
-
-    def rotate() -> None:
-        shipper.append("a.log", lines(500, 900))
-        (shipper.logs / f"a.log.1{ending}").write_bytes(COMPRESS[ending](path.read_bytes()))
-        path.unlink()
-        shipper.append("a.log", lines(2000, 2010))
-
-    shipper.restart(rotate)
-    shipper.work(10)
-    assert sorted(shipper.publisher.sources().values()) == [lines(0, 900), lines(2000, 2010)]
-    assert shipper.lost_bytes() == 0
-    shipper.kill()
-
-
-@pytest.mark.parametrize("ending", COMPRESS)
-def test_archives_are_read_once(shipper: Shipper, ending: str) -> None:
-    """Read once, archives and plain files are sources like others, and a second time nothing is new."""
-    shipper.append("b.log", lines(0, 10) + b"no newline")
-    (shipper.logs / f"a.log.1{ending}").write_bytes(COMPRESS[ending](lines(100, 9000)))
-    counts = []
-    for _ in range(2):
-        shipper.kill()
-        shipper.start(once=True)
-        while not shipper.loop.done or not shipper.sources.tails:
-            shipper.loop.step(shipper.clock)
-        shipper.store.sync()
-        counts.append(len(shipper.publisher.batches))
-    assert sorted(shipper.publisher.sources().values()) == [lines(0, 10) + b"no newline", lines(100, 9000)]
-    assert counts[0] == counts[1]
-
-
-def test_a_damaged_archive_gives_what_it_has(shipper: Shipper, caplog: pytest.LogCaptureFixture) -> None:
-    """An archive that ends in its middle is read up to there and named in the log."""
-    packed = gzip.compress(lines(0, 9000))
-    (shipper.logs / "a.gz").write_bytes(packed[: len(packed) // 2])
-    shipper.kill()
-    shipper.start(once=True)
-    shipper.loop.step(shipper.clock)
-    while not shipper.loop.done:
-        shipper.loop.step(shipper.clock)
-    found = shipper.publisher.text()
-    assert len(found) > 1000
-    assert lines(0, 9000).startswith(found)
-    assert "ends in the middle" in caplog.text
 
 
 def test_newest_first(shipper: Shipper) -> None:

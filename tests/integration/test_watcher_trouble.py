@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.watch import Finder, Sighting
+from tests.integration.shipper import Shipper, lines
 from tests.integration.test_watcher import wait
-from tests.integration.test_watcher_files import Shipper, lines
 from tests.soak.shipper import batches
 
 ROOT = Path(__file__).parents[2]
