@@ -11,6 +11,7 @@ from db.engine import reading
 from db.ledger import CLEAN, LAKE, STAGES, Range
 from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Source
 from db.rebuild import segment_bytes
+from db.removals import Place, Sums, left_of, removed_sums
 from db.summaries import prefer_summaries, summarise
 
 
@@ -19,9 +20,10 @@ class StageAudit:
     """What a stage holds of a source.
 
     Attributes:
-        stored_bytes: in its segments.
+        stored_bytes: in its segments, removed ones included.
         gaps: ranges of [0, end) that it lacks.
         ledger_lines: that its segments account for.
+        removed: bytes and lines of them that were removed on purpose, by the kind of removal.
         stored_lines: rows that are there.
         duplicate_lines, missing_lines: rows too many and too few; `deep` finds them segment by segment,
             without it one too many and one too few in the same source hide each other.
@@ -32,6 +34,7 @@ class StageAudit:
     stored_bytes: int = 0
     gaps: list[Range] = field(default_factory=list)
     ledger_lines: int = 0
+    removed: dict[str, Sums] = field(default_factory=dict)
     stored_lines: int = 0
     duplicate_lines: int = 0
     missing_lines: int = 0
@@ -42,6 +45,11 @@ class StageAudit:
     def missing_bytes(self) -> int:
         """Bytes in the gaps."""
         return sum(high - low for low, high in self.gaps)
+
+    @property
+    def expected_lines(self) -> int:
+        """Rows that should be there."""
+        return self.ledger_lines - sum(removed.lines for removed in self.removed.values())
 
 
 @dataclass(slots=True)
@@ -92,6 +100,14 @@ class AuditReport:
     def damaged_segments(self) -> int:
         """Segments of the lake whose bytes are not those that were stored; 0 without `deep`."""
         return sum(len(stage.damaged) for stage in self._stages())
+
+    def removed(self, stage: str) -> dict[str, Sums]:
+        """What was removed from a stage on purpose, by the kind of removal, over all sources."""
+        found: dict[str, Sums] = {}
+        for source in self.sources:
+            for kind, sums in source.stages[stage].removed.items():
+                found[kind] = found.get(kind, Sums()) + sums
+        return found
 
     @property
     def conflicts(self) -> int:
@@ -192,7 +208,7 @@ def _audit_source(connection: Connection, source: SourceAudit, counts: Counts, d
     for stage in STAGES:
         audited = _audit_stage(connection, source.id, stage, source.end)
         audited.stored_lines = counts[stage].get(source.id, 0)
-        surplus = audited.stored_lines - audited.ledger_lines
+        surplus = audited.stored_lines - audited.expected_lines
         audited.duplicate_lines, audited.missing_lines = max(surplus, 0), max(-surplus, 0)
         if deep:
             _audit_segments(connection, source.id, stage, audited)
@@ -205,31 +221,26 @@ def _audit_stage(connection: Connection, source_id: int, stage: str, end: int) -
     accounted = func.coalesce(func.sum(Segment.record_count + Segment.rejected_count), 0)
     query = select(size, accounted).where(Segment.source_id == source_id, Segment.stage == stage)
     stored_bytes, lines = connection.execute(query).one()
-    return StageAudit(int(stored_bytes), ledger.gaps(connection, source_id, stage, end), int(lines))
+    removed = removed_sums(connection, Place(source_id, stage))
+    return StageAudit(int(stored_bytes), ledger.gaps(connection, source_id, stage, end), int(lines), removed)
 
 
 def _audit_segments(connection: Connection, source_id: int, stage: str, audited: StageAudit) -> None:
     query = select(Segment).where(Segment.source_id == source_id, Segment.stage == stage)
-    columns = (
-        Segment.start_offset,
-        Segment.end_offset,
-        Segment.checksum,
-        Segment.record_count,
-        Segment.rejected_count,
-    )
+    lines_of = Segment.record_count + Segment.rejected_count
+    columns = (Segment.start_offset, Segment.end_offset, Segment.checksum, lines_of)
     duplicates = missing = inside = 0
-    for start, end, checksum, records, rejected in connection.execute(
-        query.with_only_columns(*columns)
-    ).all():
+    for start, end, checksum, accounted in connection.execute(query.with_only_columns(*columns)).all():
+        left = left_of(connection, Place(source_id, stage), start, end)
+        expected = accounted - left.removed_lines if left.ranges else 0
         rows, lines = _rows_and_lines(connection, source_id, stage, (start, end))
         inside += rows
-        duplicates += rows - lines
-        missing += max(records + rejected - lines, 0)
-        if (
-            stage == LAKE
-            and hashlib.sha256(segment_bytes(connection, source_id, start, end)).digest() != checksum
-        ):
-            audited.damaged.append((start, end))
+        duplicates += rows - lines + max(lines - expected, 0)
+        missing += max(expected - lines, 0)
+        if stage == LAKE and left.ranges:
+            held = segment_bytes(connection, source_id, start, end)
+            if hashlib.sha256(held).digest() != (left.rest_checksum or checksum):
+                audited.damaged.append((start, end))
     # Rows that no segment holds are too many as well.
     audited.duplicate_lines = duplicates + audited.stored_lines - inside
     audited.missing_lines = missing

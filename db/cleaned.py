@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, false, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, false, select
 from sqlalchemy.orm import aliased
 
 from db import models
@@ -14,6 +14,7 @@ from db.engine import reading
 from db.ledger import CLEAN, LAKE
 from db.models import Segment
 from db.rebuild import held_bytes
+from db.removals import Place, Removal, kept_ranges, removed_ranges
 from db.store import FALLBACK_FORMAT
 from db.summaries import prefer_summaries
 from pipeline.errors import ConfigurationError
@@ -86,6 +87,8 @@ class Stays(Enum):
     READ = auto()
     #: The lake lacks its bytes or holds others.
     UNAVAILABLE = auto()
+    #: It was removed on purpose, or the lake's bytes of it were.
+    REMOVED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,11 @@ class Reread:
     """What a range is read again from, and with which format.
 
     Attributes:
+        parts: place and bytes of what is left of it, in order: all of it, but for what was removed.
         is_recognised: the bytes alone told the format: neither the choice nor range nor source names one.
     """
 
-    block: bytes
+    parts: list[tuple[int, bytes]]
     format: LogFormat
     is_recognised: bool
 
@@ -113,10 +117,11 @@ def examine(
     if choice.leaves(found, format_):
         return Stays.READ
     prefer_summaries(connection)
-    block = _range_bytes(connection, found)
-    if block is None:
-        return Stays.UNAVAILABLE
-    reread = Reread(block, format_ or _recognised(block), format_ is None)
+    parts = _parts(connection, found)
+    if isinstance(parts, Stays):
+        return parts
+    block = b"".join(part for _, part in parts)
+    reread = Reread(parts, format_ or _recognised(block), format_ is None)
     return Stays.READ if choice.leaves(found, reread.format) else reread
 
 
@@ -156,7 +161,9 @@ def concerned(connection: Connection, choice: Choice) -> list[ColumnElement[bool
         conditions.append(Segment.stored_at >= choice.since)
     if choice.risen:
         old = [id_ for id_, made_by in format_names(connection).items() if has_risen(*made_by)]
-        conditions += [Segment.format_id.in_(old), _begins_in_the_lake()] if old else [false()]
+        conditions += (
+            [Segment.format_id.in_(old), _begins_in_the_lake(), ~_is_removed()] if old else [false()]
+        )
     return conditions
 
 
@@ -178,15 +185,31 @@ def _begins_in_the_lake() -> ColumnElement[bool]:
     return ends > Segment.start_offset
 
 
+def _is_removed() -> ColumnElement[bool]:
+    whole = (Removal.start_offset <= Segment.start_offset) & (Removal.end_offset >= Segment.end_offset)
+    return exists().where(Removal.source_id == Segment.source_id, whole)
+
+
 def locked_range(connection: Connection, segment_id: int) -> CleanRange | None:
     """Return a range that no one else replaces until this transaction ends, None if its segment is gone."""
     found = _found(connection, _query().where(Segment.id == segment_id).with_for_update())
     return found[0] if found else None
 
 
-def _range_bytes(connection: Connection, found: CleanRange) -> bytes | None:
-    held = held_bytes(connection, found.source_id, found.start, found.end)
-    return held if held is not None and hashlib.sha256(held).digest() == found.checksum else None
+def _parts(connection: Connection, found: CleanRange) -> list[tuple[int, bytes]] | Stays:
+    """Return place and bytes of what the clean stage still has of a range, or why they cannot be had."""
+    place = (found.start, found.end)
+    kept = kept_ranges(connection, Place(found.source_id, CLEAN), *place)
+    gone = removed_ranges(connection, Place(found.source_id, LAKE), *place)
+    # What the lake has dropped and clean has not cannot be read again; its records stay as they are.
+    if not kept or any(low < end and start < high for low, high in kept for start, end in gone):
+        return Stays.REMOVED
+    parts = [(low, held_bytes(connection, found.source_id, low, high)) for low, high in kept]
+    held = [(low, block) for low, block in parts if block is not None]
+    whole = kept == [place]
+    if len(held) < len(kept) or (whole and hashlib.sha256(held[0][1]).digest() != found.checksum):
+        return Stays.UNAVAILABLE
+    return held
 
 
 def _recognised(block: bytes) -> LogFormat:

@@ -15,6 +15,7 @@ from db.summaries import summarise
 from pipeline.enrich.enrichment import NOTHING, Enrichment
 from pipeline.enrich.parsers import Parsers
 from pipeline.formats.base import COLUMNS
+from pipeline.formats.line import LogFormat
 
 #: Old and new values of a column that are kept for a person to read.
 EXAMPLES = 3
@@ -82,19 +83,32 @@ class _Comparison:
         if isinstance(examined, Stays):
             tally.stay(found, examined)
             return
-        format_ = examined.format
+        after: set[int] = set()
+        new: dict[int, _Values] = {}
+        lines = sum(self._read(part, examined.format, found, after, new) for part in examined.parts)
+        tally.replace(lines, rejected_starts(connection, found), after)
+        self._compare(_stored(connection, found), new)
+
+    def _read(
+        self,
+        part: tuple[int, bytes],
+        format_: LogFormat,
+        found: CleanRange,
+        after: set[int],
+        new: dict[int, _Values],
+    ) -> int:
+        """Add the starts of a part's rejected lines and the values of its others; return how many it has."""
+        start, block = part
         parser = self._parsers.of(format_)
-        parsed = parser.parse(examined.block, found.start, found.stored_at)
+        parsed = parser.parse(block, start, found.stored_at)
         mixed = self._choice.named is None
         rest = self._parsers.rest().read(format_, parsed.rejected, mixed=mixed, at=found.stored_at)
-        after = {found.start + line.start for line in rest.rejected}
-        tally.replace(parsed.line_count, rejected_starts(connection, found), after)
-        new: dict[int, _Values] = {}
-        parts = [(each.columns, each.lines) for each in rest.recovered]
-        for columns, lines in [(parser.format.columns, parsed), *parts]:
-            starts = map(found.start.__add__, lines.starts)
+        after.update(start + line.start for line in rest.rejected)
+        others = [(each.columns, each.lines) for each in rest.recovered]
+        for columns, lines in [(parser.format.columns, parsed), *others]:
+            starts = map(start.__add__, lines.starts)
             new.update(zip(starts, _rows(columns, lines.groups, len(lines.starts)), strict=True))
-        self._compare(_stored(connection, found), new)
+        return parsed.line_count
 
     def _compare(self, old: Iterable[tuple[int, _Values]], new: dict[int, _Values]) -> None:
         for start, values in old:

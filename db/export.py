@@ -19,6 +19,7 @@ from db.engine import reading
 from db.ledger import LAKE
 from db.models import RawLog, Segment
 from db.rebuild import LakeGap
+from db.removals import Place, removed_ranges
 from db.summaries import prefer_summaries, summarise
 from pipeline.export.table import Chunk, Column, Table
 from pipeline.formats.base import COLUMNS, ColumnType
@@ -145,14 +146,15 @@ def _lake_chunks(connection: Connection, selection: Selection, page_segments: in
             .order_by(RawLog.line_start)
         )
         rows = connection.execute(query).all()
-        starts, texts, raws = zip(*rows, strict=True) if rows else ((), (), ())
-        position = start
-        for line_start, line, raw in rows:
-            if line_start != position:
-                raise LakeGap(source_id, [(start, end)])
-            position += len(lines.original(line, raw))
-        if position != end:
+        held = [(row.line_start, row.line_start + len(lines.original(row.line, row.raw))) for row in rows]
+        removed = removed_ranges(connection, Place(source_id, LAKE), start, end)
+        # Every byte is in one line, but for those that were removed on purpose.
+        places = sorted([*held, *((max(low, start), min(high, end)) for low, high in removed)])
+        if [start, *(high for _, high in places)] != [*(low for low, _ in places), end]:
             raise LakeGap(source_id, [(start, end)])
+        if not rows:
+            continue
+        starts, texts, raws = zip(*rows, strict=True)
         coded = [None if raw is None else base64.b64encode(raw).decode() for raw in raws]
         yield [source_id] * len(rows), starts, [stored_at] * len(rows), texts, coded
 

@@ -40,6 +40,7 @@ class Tally:
         skipped: that the wanted version has read already.
         lines, records, rejected: of the replaced ranges, afterwards.
         newly_parsed, newly_rejected: lines that were rejected before, and lines that were records.
+        removed: left as they are, because they were removed on purpose, or the lake's bytes of them.
         unavailable: left as they are, because the lake lacks their bytes or holds others.
         first_unavailable: the first of those.
     """
@@ -51,18 +52,22 @@ class Tally:
     rejected: int = 0
     newly_parsed: int = 0
     newly_rejected: int = 0
+    removed: int = 0
     unavailable: int = 0
     first_unavailable: list[Range] = field(default_factory=list)
 
     @property
     def ranges(self) -> int:
         """Ranges that were looked at."""
-        return self.replaced + self.skipped + self.unavailable
+        return self.replaced + self.skipped + self.removed + self.unavailable
 
     def stay(self, found: CleanRange, why: Stays) -> None:
         """Count a range that stays as it is."""
         if why is Stays.READ:
             self.skipped += 1
+            return
+        if why is Stays.REMOVED:
+            self.removed += 1
             return
         self.unavailable += 1
         if len(self.first_unavailable) < NAMED_RANGES:
@@ -184,13 +189,17 @@ class Replayer:
         _delete_rows(connection, found)
         # Without a name it is read as a first ingestion does: what this format rejects, by the others too.
         source = batch.Source(key, "", path, format=self._choice.named or "auto")
-        part = batch.Batch(source, found.start, examined.block)
+        parts = [batch.Batch(source, start, block) for start, block in examined.parts]
         now = datetime.now(UTC)
         known = Known(found.source_id, path, None if examined.is_recognised else examined.format.name)
-        self._store.replace(connection, known, Won(found.id, part, found.stored_at), now, careful=careful)
-        connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now))
+        rejected = sum(
+            self._store.replace(connection, known, Won(found.id, part, found.stored_at), now, careful=careful)
+            for part in parts
+        )
+        counts = {"rejected_count": rejected, "record_count": Segment.line_count - rejected}
+        connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now, **counts))
         failpoint.reach("replay.committing")
-        return part.line_count, before, rejected_starts(connection, found)
+        return sum(part.line_count for part in parts), before, rejected_starts(connection, found)
 
 
 def _groups(ranges: Iterable[CleanRange], most_lines: int) -> Iterator[list[CleanRange]]:

@@ -22,6 +22,7 @@ from db.faults import ValuesRefused
 from db.ledger import CLEAN, LAKE
 from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Source
 from db.rebuild import LakeGap, held_bytes
+from db.removals import Place, RangeRemoved, removed_ranges
 from db.store import CleanStore, LakeStore
 from db.summaries import prefer_summaries
 from pipeline import batch
@@ -114,6 +115,7 @@ def resolve(
     Raises:
         ConfigurationError: there is no conflict with this id.
         LakeGap: the lake lacks bytes that stand beside the range in its segment; repair them first.
+        RangeRemoved: bytes of its segments were removed on purpose; only the first can be kept.
         DatabaseUnavailable: nothing is changed.
     """
     stores = LakeStore(engine), CleanStore(engine, enrichment)
@@ -228,6 +230,11 @@ class _Resolver:
         segments = ledger.overlapping(self._connection, *place, lock=True)
         low = min([start, *(segment.start for segment in segments)])
         high = max([end, *(segment.end for segment in segments)])
+        place_ = Place(conflict.source_id, conflict.stage)
+        if removed := removed_ranges(self._connection, place_, low, high):
+            raise RangeRemoved(
+                place_, removed, "what is stored beside them cannot be replaced; keep the first"
+            )
         whole = self._beside(conflict, low, start) + block + self._beside(conflict, end, high)
         source = self._source(conflict.source_id)
         self._delete(conflict, low, high)

@@ -30,7 +30,12 @@ ITERATIONS = 4096
 
 #: What each role may do with each table; nothing is granted on any other.
 _CATALOGUE = {"sources": "SELECT, INSERT, UPDATE (path, format)", "formats": "SELECT, INSERT"}
-_LEDGER = {"segments": "SELECT, INSERT", "conflicts": "SELECT, INSERT", "watches": "SELECT, INSERT, UPDATE"}
+_LEDGER = {
+    "segments": "SELECT, INSERT",
+    "removals": "SELECT",
+    "conflicts": "SELECT, INSERT",
+    "watches": "SELECT, INSERT, UPDATE",
+}
 _COUNTS, _DRIFTS = ("traffic_minutes", "traffic_days"), ("drift_states", "drift_events")
 _FINDINGS = ("detection_states", "findings", "silences", "alerts")
 GRANTS: dict[str, dict[str, str]] = {
@@ -64,6 +69,8 @@ GRANTS: dict[str, dict[str, str]] = {
     MAINTENANCE: {
         "sources": "SELECT, INSERT, UPDATE",
         "formats": "SELECT, INSERT",
+        # What was removed stays noted.
+        "removals": "SELECT, INSERT",
         **dict.fromkeys(
             ("segments", "conflicts", "watches", *_COUNTS, *_DRIFTS, *_FINDINGS, *TABLES),
             "SELECT, INSERT, UPDATE, DELETE",
@@ -72,7 +79,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "alembic_version": "SELECT",
     },
     READER: dict.fromkeys(
-        ("clean_logs", "sources", "formats", *_COUNTS, *_DRIFTS, "findings", "silences"), "SELECT"
+        ("clean_logs", "sources", "formats", "removals", *_COUNTS, *_DRIFTS, "findings", "silences"), "SELECT"
     ),
 }
 

@@ -9,7 +9,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
-from db import alerting, drifts, findings, silences, traffic  # noqa: F401 - their tables are part of the schema
+# Their tables are part of the schema.
+from db import alerting, drifts, findings, removals, silences, traffic  # noqa: F401
 from db.engine import make_engine, reading, transaction
 from db.partitions import prepare_within
 from pipeline.errors import ConfigurationError

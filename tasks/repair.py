@@ -15,6 +15,7 @@ from db.engine import reading
 from db.ledger import complement, gaps, overlapping, stored_end
 from db.models import Segment
 from db.rebuild import held_bytes
+from db.removals import Place, removed_ranges
 from db.sources import SourceRow, list_sources
 from pipeline.batch import Batch, Source
 from pipeline.checkpoint import read_generations
@@ -114,6 +115,7 @@ class _Repair:
                 row, generation = rows.get(key), generations.get(key)
                 missing = self._missing(stage, key, row, generation.offset if generation else 0)
                 living = self._without_dead(stage, row, missing, dead.get(key, []))
+                living = self._without_removed(stage, row, living)
                 ready = self._overdue(stage, row, living) if depth.messages else living
                 self._source(stage, row, generation, ready)
         return self._report
@@ -146,6 +148,23 @@ class _Repair:
             for start, end in _common(missing, dead)
         ]
         return [part for start, end in missing for part in complement(dead, start, end)]
+
+    def _without_removed(self, stage: Stage, row: SourceRow | None, missing: Sequence[Range]) -> list[Range]:
+        """Return what was not removed from either stage: what is removed on purpose stays away from both."""
+        if row is None or not missing:
+            return list(missing)
+        with reading(self._engine) as connection:
+            removed = [
+                part
+                for each in Stage
+                for gap in missing
+                for part in removed_ranges(connection, Place(row.id, each), *gap)
+            ]
+        self._report.unavailable += [
+            Unavailable(row.path, stage, start, end, "it was removed on purpose")
+            for start, end in _common(missing, removed)
+        ]
+        return [part for start, end in missing for part in complement(sorted(removed), start, end)]
 
     def _overdue(self, stage: Stage, row: SourceRow | None, missing: Sequence[Range]) -> list[Range]:
         """Return the gaps behind which the stage stored something long ago; the others count as waiting."""

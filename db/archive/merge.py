@@ -9,14 +9,16 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import product
 
 from sqlalchemy import Engine
 
 from db import lines
 from db.archive.container import Archive, ArchiveDamaged
 from db.archive.restore import require_known
-from db.archive.tables import NULL, blob, columns_of, text
-from db.ledger import LAKE
+from db.archive.tables import NULL, blob, columns_of, tables_of, text
+from db.ledger import LAKE, Range, complement
+from db.removals import Removal
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.enrich.enrichment import NOTHING, Enrichment
@@ -35,13 +37,18 @@ class Merged:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A segment of the lake in the archive, and those of its lines that came by so far."""
+    """A segment of the lake in the archive, and those of its lines that came by so far.
+
+    `removed` are the ranges of it that were removed before the archive was made, in the order of removing;
+    `checksum` and `line_count` are of what they left.
+    """
 
     source_id: int
     start: int
     end: int
     checksum: bytes
     line_count: int
+    removed: list[Range] = field(default_factory=list)
     lines: list[tuple[int, bytes]] = field(default_factory=list)
 
 
@@ -65,10 +72,10 @@ def merge(
     sources = _sources(archive, source)
     merged = Merged()
     stores = (LakeStore(engine), CleanStore(engine, enrichment))
-    for wanted, block in _blocks(archive, _wanted(archive, sources, day)):
+    for wanted, blocks in _blocks(archive, _wanted(archive, sources, day)):
         merged.segments += 1
-        for store in stores:
-            stored = store.store(Batch(sources[wanted.source_id], wanted.start, block))
+        for store, (start, block) in product(stores, blocks):
+            stored = store.store(Batch(sources[wanted.source_id], start, block))
             merged.new_bytes += stored.new_bytes
             merged.known_bytes += stored.known_bytes
             merged.conflict_bytes += stored.conflict_bytes
@@ -112,11 +119,33 @@ def _wanted(archive: Archive, sources: dict[int, Source], day: date | None) -> d
             wanted[source_id].append(segment)
     for segments in wanted.values():
         segments.sort(key=lambda segment: segment.start)
+    if Removal.__tablename__ in tables_of(archive):
+        _without_removed(archive, wanted)
     return wanted
 
 
-def _blocks(archive: Archive, wanted: dict[int, list[_Wanted]]) -> Iterator[tuple[_Wanted, bytes]]:
-    """Yield each wanted segment with its bytes as soon as its last line came by.
+def _without_removed(archive: Archive, wanted: dict[int, list[_Wanted]]) -> None:
+    """Note what was removed of the wanted segments, and drop those of which nothing is left."""
+    rows = [row for row in _rows(archive, Removal.__tablename__) if row["stage"] == LAKE]
+    for row in sorted(rows, key=lambda row: int(row["id"])):
+        segments = wanted.get(int(row["source_id"]), [])
+        low, high = int(row["start_offset"]), int(row["end_offset"])
+        for index in range(bisect_right(segments, low, key=lambda s: s.end), len(segments)):
+            segment = segments[index]
+            if segment.start >= high:
+                break
+            segment.removed.append((max(low, segment.start), min(high, segment.end)))
+            segment.line_count -= int(row["line_count"])
+            if row["rest_checksum"] != NULL:
+                segment.checksum = blob(row["rest_checksum"])
+    for source_id, segments in wanted.items():
+        wanted[source_id] = [s for s in segments if complement(sorted(s.removed), s.start, s.end)]
+
+
+def _blocks(
+    archive: Archive, wanted: dict[int, list[_Wanted]]
+) -> Iterator[tuple[_Wanted, list[tuple[int, bytes]]]]:
+    """Yield each wanted segment with place and bytes of its parts as soon as its last line came by.
 
     Lines lie in the order of storing: in memory are as many segments as were being stored at once.
     """
@@ -144,11 +173,13 @@ def _holding(segments: list[_Wanted], starts: list[int], start: int) -> _Wanted 
     return segments[index] if index >= 0 and start < segments[index].end else None
 
 
-def _joined(archive: Archive, segment: _Wanted) -> bytes:
-    block = b"".join(line for _, line in sorted(segment.lines))
+def _joined(archive: Archive, segment: _Wanted) -> list[tuple[int, bytes]]:
+    lines_ = sorted(segment.lines)
+    block = b"".join(line for _, line in lines_)
     segment.lines = []
     if hashlib.sha256(block).digest() != segment.checksum:
         raise ArchiveDamaged(
             f"{archive.path}: bytes of source {segment.source_id} at {segment.start} are not those stored"
         )
-    return block
+    parts = complement(sorted(segment.removed), segment.start, segment.end)
+    return [(low, b"".join(line for start, line in lines_ if low <= start < high)) for low, high in parts]

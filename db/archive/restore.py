@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, func, select, text, update
 
 from db import schema
 from db.archive.container import READ_BYTES, Archive, ArchiveDamaged
-from db.archive.tables import TABLES, columns_of, is_empty, names, readers
+from db.archive.tables import TABLES, columns_of, is_empty, names, readers, tables_of
 from db.engine import transaction
 from db.models import Segment
 from pipeline.errors import ConfigurationError
@@ -17,7 +17,7 @@ from pipeline.errors import ConfigurationError
 #: Rows that one statement takes on SQLite.
 ROWS = 5000
 #: Tables whose ids count up by themselves.
-_COUNTED = ("sources", "formats", "segments", "conflicts")
+_COUNTED = ("sources", "formats", "segments", "removals", "conflicts")
 
 
 def require_known(archive: Archive) -> None:
@@ -29,7 +29,7 @@ def require_known(archive: Archive) -> None:
     version = archive.manifest.get("schema")
     if not schema.is_known(str(version)):
         raise ConfigurationError(f"{archive.path} has schema {version}, which only a newer Sluice knows")
-    for table in TABLES:
+    for table in tables_of(archive):
         columns_of(archive, table)
 
 
@@ -51,7 +51,7 @@ def restore(engine: Engine, archive: Archive) -> dict[str, int]:
                 "DATABASE_URL: the database is not empty: restore into a new one, or take a part with "
                 "--source or --day, which adds only what is missing"
             )
-        rows = {table: load(connection, archive, table) for table in TABLES}
+        rows = {table: load(connection, archive, table) for table in tables_of(archive)}
         # The counts for reports are no part of an archive: they follow from the records.
         connection.execute(update(Segment).values(is_counted=False))
         _compare(archive, rows)

@@ -16,16 +16,26 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 from db.archive.container import Archive
 from db.columns import Moment, moment_text
 from db.models import Base, CleanRecord, Conflict, Format, RawLog, RejectedLine, Segment, Source
+from db.removals import Removal
 from pipeline.errors import ConfigurationError
 
 #: In the order in which they can be filled: who is referred to comes first.
-MODELS: tuple[type[Base], ...] = (Source, Format, Segment, Conflict, RawLog, RejectedLine, CleanRecord)
+MODELS: tuple[type[Base], ...] = (
+    Source, Format, Segment, Removal, Conflict, RawLog, RejectedLine, CleanRecord
+)  # fmt: skip
 TABLES: dict[str, FromClause] = {model.__tablename__: model.__table__ for model in MODELS}
+#: Tables that archives of earlier versions do not have.
+LATER = {Removal.__tablename__}
 NULL = "\\N"
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 Reader = Callable[[str], Any]
+
+
+def tables_of(archive: Archive) -> list[str]:
+    """Return the tables that an archive fills, in order."""
+    return [table for table in TABLES if table not in LATER or table in archive.manifest["tables"]]
 
 
 def columns_of(archive: Archive, table: str) -> list[str]:

@@ -1,6 +1,6 @@
 """`audit`: completeness per source and stage, proved by the ledger; with --repair, made good."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Engine
 
 from db.audit import AuditReport, Dead, SourceAudit, audit
-from db.rebuild import rebuild
+from db.rebuild import held_pieces
 from pipeline.checkpoint import read_generations, read_offsets
 from pipeline.cli import options, output
 from pipeline.cli.main import FAILED, OK
@@ -23,8 +23,9 @@ from pipeline.topology import Stage
 from tasks.origin import Origin, OriginLost, dead_ranges
 from tasks.repair import repair
 
-#: Result of a comparison with the file.
+#: Results of a comparison with the file; the second where a part of the lake was removed.
 IDENTICAL = "identical"
+IDENTICAL_REST = "identical where not removed"
 
 
 @click.command("audit")
@@ -82,18 +83,19 @@ def _compare_all(settings: Settings, engine: Engine, report: AuditReport) -> dic
 def _compare(settings: Settings, engine: Engine, source: SourceAudit, generation: Generation | None) -> str:
     if source.id is None:
         return "nothing stored"
-    position = 0
+    lake = source.stages[Stage.LAKE]
+    if any(high < source.end for _, high in lake.gaps):
+        return "not compared: the lake misses lines"
     try:
         with Origin(settings, generation) as origin:
-            for piece in rebuild(engine, source.id):
-                if origin.read(len(piece), position) != piece:
-                    return f"differs within bytes [{position}, {position + len(piece)})"
-                position += len(piece)
+            for start, piece in held_pieces(engine, source.id, 0, source.end):
+                if origin.read(len(piece), start) != piece:
+                    return f"differs within bytes [{start}, {start + len(piece)})"
     except OriginLost as lost:
         return f"not compared: {lost}"
     except PermanentError:
         return "not compared: the lake misses lines"
-    return IDENTICAL
+    return IDENTICAL_REST if lake.removed else IDENTICAL
 
 
 def _answer(report: AuditReport, files: Mapping[str, str], repaired: str | None) -> dict[str, Any]:
@@ -104,6 +106,9 @@ def _answer(report: AuditReport, files: Mapping[str, str], repaired: str | None)
         "conflicts": report.conflicts,
         "missing_lines": report.missing_lines,
         "damaged_segments": report.damaged_segments,
+        "removed": {
+            stage: {kind: asdict(sums) for kind, sums in report.removed(stage).items()} for stage in Stage
+        },
         "sources": [asdict(source) | {"file": files.get(source.key)} for source in report.sources],
         "repair": repaired,
     }
@@ -122,6 +127,8 @@ def _show(report: AuditReport, files: Mapping[str, str], repaired: str | None) -
     print(output.table(heads, [_row(source, files) for source in report.sources]))
     print()
     print(_verdict(report))
+    for line in _removed(report):
+        print(line)
     if repaired:
         print(f"repair: {output.escape(repaired)}")
 
@@ -132,9 +139,17 @@ def _row(source: SourceAudit, files: Mapping[str, str]) -> tuple[object, ...]:
     return (source.id, source.path, source.end, *missing, duplicates, source.conflicts, files.get(source.key))
 
 
+def _removed(report: AuditReport) -> Iterator[str]:
+    for stage in Stage:
+        for kind, sums in report.removed(stage).items():
+            yield f"removed by {kind} from {stage}: {sums.lines} lines, {sums.bytes} bytes"
+
+
 def _verdict(report: AuditReport) -> str:
     if report.complete:
-        return f"complete: {len(report.sources)} sources, every confirmed byte is in both stages, once"
+        removed = any(report.removed(stage) for stage in Stage)
+        rest = ", but for what was removed" if removed else ""
+        return f"complete: {len(report.sources)} sources, every confirmed byte is in both stages, once{rest}"
     return (
         f"not complete: {report.missing_bytes} bytes missing ({report.dead_bytes} of them in dead letters), "
         f"{report.duplicate_lines} lines twice, "

@@ -9,6 +9,7 @@ from db import ledger
 from db.engine import reading
 from db.models import CleanRecord, RawLog, RejectedLine, Segment
 from db.models import Source as SourceTable
+from db.removals import removed_lines
 from pipeline.topology import Stage
 
 #: Sources counted by one query; SQLite takes 32,766 parameters at most.
@@ -96,7 +97,8 @@ def _accounted(connection: Connection, stage: Stage, ids: Sequence[int]) -> dict
         .where(Segment.source_id.in_(ids), Segment.stage == stage.value)
         .group_by(Segment.source_id)
     )
-    return {source_id: int(count) for source_id, count in connection.execute(query)}
+    removed = removed_lines(connection, stage.value, ids)
+    return {id_: int(count) - removed.get(id_, 0) for id_, count in connection.execute(query)}
 
 
 def _missing_bytes(connection: Connection, source_id: int | None, offset: int) -> int:

@@ -56,6 +56,7 @@ OPERATIONS = {
     "read conflicts": "SELECT block FROM conflicts",
     "read ledger": "SELECT * FROM segments",
     "read sources": "SELECT * FROM sources",
+    "read removals": "SELECT * FROM removals",
     "change a line": "UPDATE raw_logs SET line = 'forged'",
     "change a record": "UPDATE clean_records SET status = 500",
     "move a segment": "UPDATE segments SET end_offset = end_offset + 1",
@@ -64,6 +65,9 @@ OPERATIONS = {
     "delete lines": "DELETE FROM raw_logs",
     "delete records": "DELETE FROM clean_records",
     "delete segments": "DELETE FROM segments",
+    "note a removal": "INSERT INTO removals SELECT * FROM removals",
+    "change a removal": "UPDATE removals SET line_count = 0",
+    "forget removals": "DELETE FROM removals",
     "empty the lake": "TRUNCATE raw_logs",
     "empty the ledger": "TRUNCATE segments",
     "drop the lake": "DROP TABLE raw_logs",
@@ -91,18 +95,18 @@ OPERATIONS = {
 #: What each role may; everything else is refused.
 ALLOWED = {
     LAKE: {
-        "read lake", "read rejected", "read conflicts", "read ledger", "read sources", "prepare months",
-        "read findings", "close findings", "read alerts",
+        "read lake", "read rejected", "read conflicts", "read ledger", "read sources", "read removals",
+        "prepare months", "read findings", "close findings", "read alerts",
     },
-    CLEAN: {"read conflicts", "read ledger", "read sources", "note a format"},
+    CLEAN: {"read conflicts", "read ledger", "read sources", "read removals", "note a format"},
     MAINTENANCE: {
         "read lake", "read clean", "read rejected", "read conflicts", "read ledger", "read sources",
         "change a line", "change a record", "move a segment", "note a format", "change a source",
-        "delete lines", "delete records", "delete segments", "read findings", "close findings",
-        "delete findings", "silence", "read alerts",
+        "delete lines", "delete records", "delete segments", "read removals", "note a removal",
+        "read findings", "close findings", "delete findings", "silence", "read alerts",
     },
     BEAT: set(),
-    READER: {"read clean", "read sources", "read findings"},
+    READER: {"read clean", "read sources", "read removals", "read findings"},
 }  # fmt: skip
 
 

@@ -1,13 +1,17 @@
 """`audit` and `rebuild` on what the stages hold: proof, repair, and what they refuse."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from db import schema
-from db.engine import make_engine
+from db.engine import make_engine, transaction
+from db.ledger import LAKE
+from db.removals import Kind, Place
+from db.removing import Reason, remove
 from db.store import CleanStore, LakeStore
 from pipeline import topology
 from pipeline.batch import Batch, Source
@@ -172,3 +176,28 @@ def test_rebuild_says_why_it_cannot_write(
 
     assert main(["rebuild", "1", "--output", str(tmp_path / "none" / "x.log")]) == FAILED
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_what_was_removed_is_told_and_completes(
+    settings: Settings, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line removed on purpose leaves the code 0; a rebuild names it, or writes blanks in its place."""
+    store(settings, log, (0, END), (0, END))
+    line, target = (20, 40), tmp_path / "rebuilt.log"
+    engine = make_engine(settings.sqlalchemy_url)
+    with transaction(engine) as connection:
+        remove(connection, Place(1, LAKE), [line], Reason(Kind.RETENTION, datetime.now(UTC)))
+    engine.dispose()
+
+    report = answer(capsys, OK, "audit", "--deep")
+    assert main(["audit"]) == OK
+    told = capsys.readouterr().out
+    assert main(["rebuild", "1", "--output", str(target)]) == FAILED
+    assert "bytes [20, 40) were removed from lake" in capsys.readouterr().err
+    assert main(["rebuild", "1", "--output", str(target), "--blank-removed"]) == OK
+
+    assert report["removed"] == {"lake": {"retention": {"bytes": 20, "lines": 1}}, "clean": {}}
+    assert [source["file"] for source in report["sources"]] == ["identical where not removed"]
+    assert "in both stages, once, but for what was removed\n" in told
+    assert "removed by retention from lake: 1 lines, 20 bytes\n" in told
+    assert target.read_bytes() == CONTENT[:20] + b" " * 19 + b"\n" + CONTENT[40:]

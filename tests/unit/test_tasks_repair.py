@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, delete, update
 
 from db import schema
 from db.engine import make_engine, transaction
 from db.models import Segment
+from db.removals import Kind, Place
+from db.removing import Reason, remove
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.checkpoint import FILE_NAME, CheckpointStore
@@ -118,6 +120,26 @@ def test_a_gap_of_both_comes_from_the_file_for_each(settings: Settings, engine: 
 
     assert queued(settings, Stage.LAKE) == [(MIDDLE, BLOCKS[1])]
     assert queued(settings, Stage.CLEAN) == [(0, BLOCKS[0]), (MIDDLE, BLOCKS[1])]
+
+
+@pytest.mark.parametrize("removed", [Stage.LAKE, Stage.CLEAN])
+def test_what_was_removed_is_not_published(
+    settings: Settings, engine: Engine, log: Path, removed: Stage
+) -> None:
+    """What one stage has lost on purpose comes to none, neither from the file nor from the lake."""
+    LakeStore(engine).store(batch(log, 0, END))
+    CleanStore(engine).store(batch(log, 0, END))
+    line, other = (0, MIDDLE // 20), Stage.CLEAN if removed is Stage.LAKE else Stage.LAKE
+    with transaction(engine) as connection:
+        remove(connection, Place(1, removed), [line], Reason(Kind.ERASURE, datetime.now(UTC)))
+        connection.execute(delete(Segment).where(Segment.stage == other.value))
+
+    report = mended(settings, engine)
+
+    rest = [(line[1], END - line[1])]
+    assert [(start, len(block)) for start, block in queued(settings, other)] == rest
+    assert queued(settings, removed) == []
+    assert [(lost.start, lost.end) for lost in report.unavailable] == [line]
 
 
 def test_a_source_that_no_stage_knows_is_published_whole(
