@@ -70,7 +70,7 @@ def clean_table(engine: Engine, selection: Selection, chunk_rows: int = CHUNK_RO
         DatabaseUnavailable: the database does not answer.
     """
     summarise(engine)
-    with _snapshot(engine) as connection:
+    with snapshot(engine) as connection:
         columns = tuple(
             Column(name, COLUMNS.get(name) or _OF_VIEW.get(name, ColumnType.TEXT))
             for name in (found["name"] for found in inspect(connection).get_columns("clean_logs"))
@@ -87,13 +87,18 @@ def lake_table(engine: Engine, selection: Selection, page_segments: int = PAGE_S
         LakeGap: while rows are taken: those of a segment are not its bytes.
     """
     summarise(engine)
-    with _snapshot(engine) as connection:
+    with snapshot(engine) as connection:
         prefer_summaries(connection)
         yield Table(_LAKE, _lake_chunks(connection, selection, page_segments))
 
 
 @contextmanager
-def _snapshot(engine: Engine) -> Iterator[Connection]:
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Yield a view of one moment for rows that are taken slowly.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
     with reading(engine) as connection:
         if connection.dialect.name == "postgresql":
             # Whoever takes the rows may be slow, as a person who reads them page by page.

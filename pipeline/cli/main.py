@@ -22,6 +22,7 @@ COMMANDS = {
     "conflicts": "List, show or resolve ranges with two contents.",
     "drift": "Show where what a source's lines are like has changed.",
     "findings": "Show attacks, errors and slowness that the detections noticed.",
+    "access": "Show who accessed what and when.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",
