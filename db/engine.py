@@ -30,20 +30,23 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
-def make_engine(url: str, *, statement_seconds: float = 30, application_name: str = "sluice") -> Engine:
+def make_engine(
+    url: str, *, statement_seconds: float = 30, application_name: str = "sluice", readers: int = 0
+) -> Engine:
     """Return an engine for PostgreSQL or SQLite; nothing connects yet.
 
     A statement on PostgreSQL ends after `statement_seconds`. In a forked child the engine forgets its
-    connections and makes new ones, so parent and child never share one.
+    connections and makes new ones, so parent and child never share one. With `readers` it keeps so many
+    connections, and none of them can write.
 
     Raises:
         ConfigurationError: an unusable URL, another dialect, or a SQLite file where SQLite is not safe.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(parsed)
+        engine = _sqlite_engine(parsed, readers)
     else:
-        engine = _postgresql_engine(parsed, statement_seconds, application_name)
+        engine = _postgresql_engine(parsed, statement_seconds, application_name, readers)
     _engines.add(engine)
     return engine
 
@@ -59,17 +62,19 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, readers: int) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("DATABASE_URL: SQLite needs a file, several processes share it")
     sqlite.refuse_network(Path(url.database))
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),
-        pool_size=POOL_SIZE,
+        pool_size=readers or POOL_SIZE,
         hide_parameters=True,
         connect_args={"timeout": sqlite.BUSY_SECONDS},
     )
     event.listen(engine, "connect", lambda connection, _record: sqlite.prepare(connection))
+    if readers:
+        event.listen(engine, "connect", lambda connection, _record: sqlite.forbid_writes(connection))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -79,17 +84,19 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
 
 
-def _postgresql_engine(url: URL, statement_seconds: float, application_name: str) -> Engine:
+def _postgresql_engine(url: URL, statement_seconds: float, application_name: str, readers: int) -> Engine:
     limits = {
         "statement_timeout": statement_seconds,
         "lock_timeout": LOCK_SECONDS,
         "idle_in_transaction_session_timeout": IDLE_SECONDS,
     }
     options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items())
+    if readers:
+        options += " -c default_transaction_read_only=on"
     given = url.query.get("options", "")
     engine = create_engine(
         url.set(drivername="postgresql+psycopg2").difference_update_query(["options"]),
-        pool_size=POOL_SIZE,
+        pool_size=readers or POOL_SIZE,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={

@@ -37,6 +37,11 @@ def prepare(connection: sqlite3.Connection) -> None:
         connection.execute(pragma)
 
 
+def forbid_writes(connection: sqlite3.Connection) -> None:
+    """Let a connection read and nothing else."""
+    connection.execute("PRAGMA query_only = ON")
+
+
 def refuse_network(path: Path, mounts: Path = _MOUNTS) -> None:
     """Refuse a database file on a network file system; where mounts cannot be read, nothing is refused.
 

@@ -1,6 +1,6 @@
 """What is missing right now, and since when, in figures that are cheap enough to be asked for each minute."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -55,6 +55,23 @@ class _Held:
 
 
 _NOTHING = _Held(0, 0, 0)
+
+
+class Ages:
+    """Since when each gap is known: by the ledger, else since it was first seen here."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str, int], datetime] = {}
+
+    def oldest(self, gaps: Iterable[Gap], now: datetime) -> dict[str, float]:
+        """Return the age in seconds of the oldest missing byte, by stage."""
+        open_ = {(gap.stage, gap.key, gap.start): gap.known_at for gap in gaps}
+        self._seen = {gap: self._seen.get(gap, now) for gap in open_}
+        ages: dict[str, float] = {}
+        for gap, known_at in open_.items():
+            since = min(filter(None, (known_at, self._seen[gap])))
+            ages[gap[0]] = max(ages.get(gap[0], 0.0), (now - since).total_seconds())
+        return ages
 
 
 def survey(engine: Engine, offsets: Mapping[str, int]) -> Survey:

@@ -22,6 +22,7 @@ SECRETS = {
     "SLUICE_SIGNING_KEY": "signing_key",
     "SLUICE_PREVIOUS_SIGNING_KEY": "previous_signing_key",
     "SLUICE_PRIVACY_KEY": "privacy_key",
+    "SLUICE_WEB_AUTH": "web_auth",
 }
 #: Fewest bytes of a key that signs: as many as the digest has.
 KEY_BYTES = 32
@@ -64,6 +65,10 @@ class Connections(BaseSettings):
     )
     privacy_key: SecretStr = Field(
         SecretStr(""), alias="SLUICE_PRIVACY_KEY", description="makes the pseudonyms that the rules ask for"
+    )
+
+    web_auth: SecretStr = Field(
+        SecretStr(""), alias="SLUICE_WEB_AUTH", description="user:password of the page; needed off loopback"
     )
 
     @field_validator("broker_url", mode="after")

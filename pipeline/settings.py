@@ -125,6 +125,11 @@ class Settings(Connections):
     log_style: Style = Field(
         Style.CONSOLE, alias="SLUICE_LOG_STYLE", description="console, or json: an object a line"
     )
+    report_dir: Path | None = Field(
+        None,
+        alias="SLUICE_REPORT_DIR",
+        description="folder where beat puts a report of each day; empty: none",
+    )
     metrics_address: str = Field(
         "",
         alias="SLUICE_METRICS_ADDRESS",

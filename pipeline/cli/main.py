@@ -23,6 +23,8 @@ COMMANDS = {
     "drift": "Show where what a source's lines are like has changed.",
     "findings": "Show attacks, errors and slowness that the detections noticed.",
     "access": "Show who accessed what and when.",
+    "web": "Show flow, traffic and changes on a page that only reads.",
+    "report": "Write a report of a period as HTML, Markdown or JSON.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",

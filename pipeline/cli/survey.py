@@ -41,13 +41,13 @@ Values = dict[tuple[str, str], float]
 
 
 class SurveyCollector(Collector):
-    """The last measurement; `age_seconds` of a gap that the ledger cannot date count from its first sight."""
+    """The last measurement; the age of a gap that the ledger cannot date counts from its first sight."""
 
     def __init__(self, settings: Settings, open_engine: Callable[[], Engine]) -> None:
         self._settings = settings
         self._open_engine = open_engine
         self._engine: Engine | None = None
-        self._seen: dict[tuple[str, str, int], datetime] = {}
+        self._ages = survey.Ages()
         self._values: Values = {}
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
@@ -105,22 +105,12 @@ class SurveyCollector(Collector):
             ("sluice_conflicts", ""): found.conflicts,
             ("sluice_absent_partitions", ""): found.absent_partitions,
         }
-        ages = self._ages(found.gaps, now)
+        ages = self._ages.oldest(found.gaps, now)
         for stage in (each.value for each in Stage):
             values["sluice_ledger_bytes", stage] = found.stored_bytes[stage]
             values["sluice_missing_bytes", stage] = found.missing_bytes[stage]
             values["sluice_oldest_missing_seconds", stage] = ages.get(stage, 0.0)
         return values | self._watched()
-
-    def _ages(self, gaps: list[survey.Gap], now: datetime) -> dict[str, float]:
-        """Return the age of the oldest missing byte by stage."""
-        open_ = {(gap.stage, gap.key, gap.start): gap.known_at for gap in gaps}
-        self._seen = {gap: self._seen.get(gap, now) for gap in open_}
-        ages: dict[str, float] = {}
-        for gap, known_at in open_.items():
-            since = min(filter(None, (known_at, self._seen[gap])))
-            ages[gap[0]] = max(ages.get(gap[0], 0.0), (now - since).total_seconds())
-        return ages
 
     def _watched(self) -> Values:
         assert self._engine is not None

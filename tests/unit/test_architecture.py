@@ -47,6 +47,8 @@ DOORS = (
         "pipeline.drift",
         ("kombu", "watchdog", "zstandard", "pydantic", "pipeline.settings", "pipeline.batch"),
     ),
+    Door("pipeline.report", ("tornado", "click")),
+    Door("pipeline.web", ("kombu", "pipeline.settings", "click")),
     Door(
         "db", ("tasks", "celery", "kombu", "watchdog", "flower", "pipeline.cli", "pipeline.publish", "bench")
     ),
@@ -141,7 +143,17 @@ def test_tables_know_values_only() -> None:
     """Of the pipeline, `db` sees values only: batch, detections, drift, formats and the like."""
     values = tuple(
         f"pipeline.{name}"
-        for name in ("batch", "detect", "drift", "enrich", "errors", "export", "failpoint", "formats")
+        for name in (
+            "batch",
+            "detect",
+            "drift",
+            "enrich",
+            "errors",
+            "export",
+            "failpoint",
+            "formats",
+            "report.figures",
+        )
     )
     seen = {
         f"{name} imports {target}"

@@ -1,0 +1,1 @@
+"""What page and report say: values, plots, sections, and how they are written down."""

@@ -1,0 +1,100 @@
+"""What page and report show, as values: parts of rows over a selection of time and source.
+
+part        rows
+clock       the newest moment that has records
+traffic     hits by bin of time and status class            volume     hits and bytes by hour
+paths, agents, addresses, errors                            rankings
+drifts      what changed, and since when                    sources    sources and what is stored of them
+missing     what the stages lack, and since when            rates      lines stored, by second and stage
+rejected    rejected lines by signature, with an example    watches    what is wrong with the topology
+queues, watched, dead                                       what broker and checkpoint say
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+#: A Monday, from which whole steps of any length are counted.
+ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
+#: A longer period is ranked by whole days, which are counted already.
+_EXACT, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A range of time [since, until), both aware."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.until - self.since
+
+    def preceding(self) -> "Period":
+        """Return the period of the same length that ends where this one begins."""
+        return Period(self.since - self.length, self.since)
+
+    def whole(self, step: timedelta) -> "Period":
+        """Return the shortest period of whole steps that holds this one."""
+        last = floor(self.until - timedelta(microseconds=1), step)
+        return Period(floor(self.since, step), last + step)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is asked about: a period, and one source or (None) all of them."""
+
+    period: Period
+    source_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The answer of a part: the names of its columns, and rows."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def named(self) -> list[dict[str, Any]]:
+        """Return each row with the names of its values."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a part has no answer, in words."""
+
+    message: str
+
+
+#: Answers one part; raises a PipelineError where it cannot.
+Ask = Callable[[Selection], Rows]
+#: The answers by part.
+Figures = Mapping[str, Rows | Trouble]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Another period to compare with, and its figures."""
+
+    period: Period
+    figures: Figures
+
+
+def ranked_period(period: Period) -> Period:
+    """Return the period that rankings are of: this one, or the whole days (UTC) that it touches."""
+    return period if period.length <= _EXACT else period.whole(_DAY)
+
+
+def rows(figures: Figures, part: str) -> list[dict[str, Any]]:
+    """Return the rows of a part by name, none where it has no answer."""
+    found = figures.get(part)
+    return found.named() if isinstance(found, Rows) else []
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """Return the last moment of whole steps; weeks begin on Monday."""
+    return moment - (moment - ORIGIN) % step
