@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, select
 from db import rejected
 from db.drifts import described, noticed, quantity
 from db.engine import reading
+from db.findings import Wanted, findings
 from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
 from db.queries import Scope, answer
@@ -24,13 +25,18 @@ from db.traffic import TrafficMinute
 from db.watches import watched
 from pipeline.report.figures import Ask, Period, Rows, Selection, ranked_period
 
-#: Rows of a ranking; groups of rejected lines; drifts that are looked through.
-MOST_RANKED, MOST_GROUPS, MOST_DRIFTS = 10, 20, 500
+#: Rows of a ranking; groups of rejected lines; drifts that are looked through; findings.
+MOST_RANKED, MOST_GROUPS, MOST_DRIFTS, MOST_FINDINGS = 10, 20, 500, 50
 #: Over how many seconds the rates reach back, and the most segments looked at for them.
 RATE_SECONDS, RATE_SEGMENTS = 600, 20_000
 #: A period of at most this many of minutes is told by minute, a longer one by hour.
 _BY_MINUTE = timedelta(days=3)
 
+#: What is told of a finding.
+_FINDING = (
+    "id", "source_id", "path", "kind", "rule", "severity", "subject", "since", "until", "count", "summary",
+    "evidence", "state",
+)  # fmt: skip
 #: Questions of db/queries.py that rank, by the part that they answer.
 RANKINGS = {
     "paths": "top_paths",
@@ -55,6 +61,7 @@ def parts(engine: Engine, offsets: Callable[[], Mapping[str, int]]) -> dict[str,
         "volume": lambda selection: _asked(engine, "bytes_by_hour", selection, selection.period),
         **rankings,
         "drifts": partial(_drifts, engine),
+        "findings": partial(_findings, engine),
         "sources": lambda _: _sources(engine),
         "missing": lambda _: _missing(engine, offsets(), ages),
         "rates": lambda _: _rates(engine),
@@ -108,6 +115,13 @@ def _drifts(engine: Engine, selection: Selection) -> Rows:
                 (each.id, each.source_id, each.path, each.kind, at, described(each), changes, *examples)
             )
     return Rows(columns, found)
+
+
+def _findings(engine: Engine, selection: Selection) -> Rows:
+    period = selection.period
+    wanted = Wanted(selection.source_id, since=period.since, until=period.until, limit=MOST_FINDINGS)
+    found = findings(engine, wanted)
+    return Rows(_FINDING, [tuple(getattr(each, name) for name in _FINDING) for each in found])
 
 
 def _change(change: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@
     clean        the clean pool: adds records and rejected lines, and notes in its segments how they were read
     beat         the watch over the queues: what it found last, and nothing else
     maintenance  a person's commands that take away: replay, conflicts, restore of a part
+    web          the page and its reports: reads records, counts, the ledger and rejected lines; not the lake
     reader       reports: the view of clean records, its formats and its sources; no line as it was written
 
 No writer may update or delete a line. Months are prepared by a function of the owner's, so that the pool that
@@ -23,8 +24,8 @@ from db.engine import make_engine, transaction
 from db.partitions import MONTHS_AHEAD, PARTITION_LOCK, PREPARE, TABLES
 
 #: The roles that processes and people log in with.
-LAKE, CLEAN, BEAT, MAINTENANCE, READER = "lake", "clean", "beat", "maintenance", "reader"
-ROLES = (LAKE, CLEAN, BEAT, MAINTENANCE, READER)
+LAKE, CLEAN, BEAT, MAINTENANCE, READER, WEB = "lake", "clean", "beat", "maintenance", "reader", "web"
+ROLES = (LAKE, CLEAN, BEAT, MAINTENANCE, READER, WEB)
 #: Rounds of a password's hash: PostgreSQL's own number.
 ITERATIONS = 4096
 
@@ -76,6 +77,13 @@ GRANTS: dict[str, dict[str, str]] = {
             "SELECT, INSERT, UPDATE, DELETE",
         ),
         "clean_logs": "SELECT",
+        "alembic_version": "SELECT",
+    },
+    WEB: {
+        **dict.fromkeys(("sources", "formats", "segments", "removals", "watches", "findings"), "SELECT"),
+        **dict.fromkeys(("clean_records", "rejected_lines", *_COUNTS, "drift_events"), "SELECT"),
+        # How many there are, not the bytes in them.
+        "conflicts": "SELECT (id, resolved_at)",
         "alembic_version": "SELECT",
     },
     READER: dict.fromkeys(
@@ -177,7 +185,7 @@ def _role(database: str, role: str, prefix: str, password: str | None) -> Iterat
     yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {name}"
     for table, rights in GRANTS[role].items():
         yield f"GRANT {rights} ON {table} TO {name}"
-    if role not in (BEAT, READER):
+    if role not in (BEAT, READER, WEB):
         yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}"
 
 

@@ -30,6 +30,7 @@ class Role(StrEnum):
     CLEAN = "clean"
     BEAT = "beat"
     FLOWER = "flower"
+    WEB = "web"
     OPERATOR = "operator"
     ADMIN = "admin"
 
@@ -74,6 +75,8 @@ PERMISSIONS = {
         read=_names(CONTROL, EVENTS),
         tags=("monitoring",),
     ),
+    # Depths need no right; dead letters are shown by their reasons, and given back.
+    Role.WEB: Permission(read=r"^queue-.+\.dead$"),
     Role.OPERATOR: Permission(write=_names(DEFAULT_EXCHANGE), read=r"^queue-.+\.dead$", tags=("monitoring",)),
     Role.ADMIN: Permission(configure=".*", write=".*", read=".*", tags=("administrator",)),
 }

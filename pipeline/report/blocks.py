@@ -92,16 +92,15 @@ class Entry:
     title: str
     facts: Sequence[str] = ()
     lines: Sequence[str] = ()
-    number: int | None = None
     state: State = State.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A list of them."""
+    """A list of them, each with its number where it has one."""
 
     kind: ClassVar[str] = "entries"
-    entries: Sequence[Entry]
+    entries: Sequence[tuple[int | None, Entry]]
     empty: str = "none"
 
 

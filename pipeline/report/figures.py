@@ -1,13 +1,13 @@
 """What page and report show, as values: parts of rows over a selection of time and source.
 
-part        rows
-clock       the newest moment that has records
-traffic     hits by bin of time and status class            volume     hits and bytes by hour
-paths, agents, addresses, errors                            rankings
-drifts      what changed, and since when                    sources    sources and what is stored of them
-missing     what the stages lack, and since when            rates      lines stored, by second and stage
-rejected    rejected lines by signature, with an example    watches    what is wrong with the topology
-queues, watched, dead                                       what broker and checkpoint say
+clock                   the newest moment that has records
+traffic                 hits by minute or hour and status class
+paths, agents, addresses, errors    rankings, of the period or the whole days that it touches
+drifts, findings        what was noticed
+rejected, dead          rejected lines and dead letters by signature, with an example
+missing, rates          what the stages lack, and since when; lines stored of late, by second and stage
+sources, watched        sources and what is stored of them; how far the watcher of this machine has read
+queues, watches         depths; what is wrong with the topology
 """
 
 from collections.abc import Callable, Mapping

@@ -59,9 +59,9 @@ def _journey(block: Journey) -> Iterator[str]:
 
 
 def _entries(block: Entries) -> Iterator[str]:
-    for entry in block.entries:
-        number = f"{entry.number}: " if entry.number else ""
-        yield f"- **{number}{text(entry.title)}**"
+    for number, entry in block.entries:
+        mark = f"{number}: " if number else ""
+        yield f"- **{mark}{text(entry.title)}**"
         yield from (f"  - {text(line)}" for line in (*entry.facts, *entry.lines))
     if not block.entries:
         yield text(block.empty)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline.report import state, traffic
+from pipeline.report import noticed, state, traffic
 from pipeline.report.blocks import Section
 from pipeline.report.figures import Compared, Figures, Selection
 
 #: Parts that say how things are now, whatever period is selected.
 STANDING = ("queues", "watched", "watches", "missing", "rates", "sources", "dead")
 #: Parts of a period.
-PERIODIC = ("traffic", "paths", "errors", "agents", "addresses", "drifts", "rejected")
+PERIODIC = ("traffic", "paths", "errors", "agents", "addresses", "drifts", "findings", "rejected")
 PARTS = (*STANDING, *PERIODIC)
 #: Parts of another period that is compared.
 COMPARED = ("traffic",)
@@ -24,7 +24,7 @@ def sections(
         state.flow(figures, now),
         traffic.overview(figures, before),
         traffic.timeline(figures, before, selection),
-        state.changes(figures),
+        noticed.section(figures),
         traffic.rankings(figures, selection),
         state.sources(figures),
         state.rejected(figures),

@@ -1,4 +1,4 @@
-"""What the system says of itself: the flow, the sources, what was noticed, what was set apart."""
+"""What the system says of itself: the flow, the sources, what was set apart."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from pipeline.report.blocks import (
 from pipeline.report.cells import visible
 from pipeline.report.chart import Frame, Series, lines
 from pipeline.report.figures import Figures, Period, Trouble, rows
-from pipeline.report.traffic import legend, noticed, table_of
+from pipeline.report.traffic import legend, table_of
 from pipeline.topology import LOGS, Stage
 
 #: Seconds over which the rates are taken.
@@ -158,34 +158,21 @@ def _source(row: Mapping[str, Any], here: Mapping[str, Any] | None) -> list[Cell
     ]
 
 
-def changes(figures: Figures) -> Section:
-    """Return what was noticed, numbered as on the plots."""
-    entries = [
-        Entry(
-            title=f"{row['kind']} drift, {words.moment(row['at'])}",
-            facts=(visible(row["path"]), *map(visible, row["changes"])),
-            lines=tuple(map(visible, (*row["before"], *row["after"]))),
-            number=number,
-            state=State.WARN,
-        )
-        for number, row in enumerate(noticed(figures), 1)
-    ]
-    shown = _or_trouble(figures, "drifts", Entries(entries, empty="Nothing was noticed in this period."))
-    return Section("noticed", "Drifts and findings", [shown], is_wide=True)
-
-
 def rejected(figures: Figures) -> Section:
     """Return the rejected lines by signature, each with its first line."""
     entries = [
-        Entry(
-            title=f"{words.count(row['count'])} times: {visible(row['signature'])}",
-            facts=(
-                f"format {visible(row['format'])}",
-                f"first in {visible(row['path'])}, byte {visible(row['line_start'])}",
-                visible(row["reason"]),
+        (
+            None,
+            Entry(
+                title=f"{words.count(row['count'])} times: {visible(row['signature'])}",
+                facts=(
+                    f"format {visible(row['format'])}",
+                    f"first in {visible(row['path'])}, byte {visible(row['line_start'])}",
+                    visible(row["reason"]),
+                ),
+                lines=() if row["line"] is None else (visible(row["line"]),),
+                state=State.WARN,
             ),
-            lines=() if row["line"] is None else (visible(row["line"]),),
-            state=State.WARN,
         )
         for row in rows(figures, "rejected")
     ]
@@ -199,10 +186,13 @@ def rejected(figures: Figures) -> Section:
 def dead_letters(figures: Figures) -> Section:
     """Return the dead letters by signature."""
     entries = [
-        Entry(
-            title=f"{words.count(row['count'])} times: {visible(row['signature'])}",
-            facts=(row["queue"], visible(row["reason"]), *_carried(row)),
-            state=State.BAD,
+        (
+            None,
+            Entry(
+                title=f"{words.count(row['count'])} times: {visible(row['signature'])}",
+                facts=(row["queue"], visible(row["reason"]), *_carried(row)),
+                state=State.BAD,
+            ),
         )
         for row in rows(figures, "dead")
     ]

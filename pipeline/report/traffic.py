@@ -9,6 +9,7 @@ from pipeline.report.axis import Axis, axis_of
 from pipeline.report.blocks import Block, Cell, Figure, Grid, Note, Section, State, Tile, Tiles
 from pipeline.report.chart import Frame, Mark, Series, lines, stacked
 from pipeline.report.figures import Compared, Figures, Period, Selection, Trouble, ranked_period, rows
+from pipeline.report.noticed import marks, noticed
 
 #: Status class → its name and style; None is a record without a status.
 CLASSES: dict[int | None, tuple[str, str]] = {
@@ -42,7 +43,7 @@ def overview(figures: Figures, before: Compared | None) -> Section:
         _errors("Server errors", SERVER, hits, earlier, before),
         _errors("Client errors", CLIENT, hits, earlier, before),
         Tile("Rejected lines", words.count(_rejected(figures)), "stored since the first day of the period"),
-        Tile("Noticed", words.count(len(noticed(figures))), "drifts in the period"),
+        Tile("Noticed", words.count(len(noticed(figures))), "drifts and findings in the period"),
     ]
     return Section("overview", "Overview", [Tiles(tiles)], is_wide=True)
 
@@ -77,21 +78,16 @@ def _by_class(figures: Figures) -> dict[int | None, int]:
     return sums
 
 
-def noticed(figures: Figures) -> list[dict[str, Any]]:
-    """Return what was noticed in the order of time; the first has the number 1 on the plots."""
-    return sorted(rows(figures, "drifts"), key=lambda row: row["at"])
-
-
 def timeline(figures: Figures, before: Compared | None, selection: Selection) -> Section:
     """Return the plots of the period, one under the other on the same axis."""
     trouble = figures.get("traffic")
     if isinstance(trouble, Trouble):
         return Section("timeline", "Over time", [Note(trouble.message, State.WARN)], is_wide=True)
     axis = axis_of(selection.period)
-    marks = [Mark(number, row["at"]) for number, row in enumerate(noticed(figures), 1)]
+    marked = marks(figures)
     by_class = _binned(figures, axis)
     compared = None if before is None else _compared(before, axis)
-    blocks: list[Block] = [_records(axis, marks, by_class, compared), _shares(axis, marks, by_class)]
+    blocks: list[Block] = [_records(axis, marked, by_class, compared), _shares(axis, marked, by_class)]
     return Section("timeline", "Over time", blocks, is_wide=True)
 
 
@@ -113,19 +109,19 @@ def _compared(before: Compared, axis: Axis) -> Series:
 
 
 def _records(
-    axis: Axis, marks: Sequence[Mark], by_class: dict[int | None, list[int]], compared: Series | None
+    axis: Axis, marked: Sequence[Mark], by_class: dict[int | None, list[int]], compared: Series | None
 ) -> Figure:
     nothing = [0] * len(axis.bins())
     series = [
         Series(name, style, by_class[kind]) for kind, (name, style) in CLASSES.items() if kind in by_class
     ] or [Series("records", "c2", nothing)]
     title = f"Records by status, a bar for {words.seconds(axis.step.total_seconds())}"
-    svg = stacked(Frame(title, axis, marks), series, compared)
+    svg = stacked(Frame(title, axis, marked), series, compared)
     shown = [*series, *([compared] if compared else [])]
     return Figure(title, svg, legend(shown), table_of(title, axis.bins(), shown))
 
 
-def _shares(axis: Axis, marks: Sequence[Mark], by_class: dict[int | None, list[int]]) -> Figure:
+def _shares(axis: Axis, marked: Sequence[Mark], by_class: dict[int | None, list[int]]) -> Figure:
     nothing = [0] * len(axis.bins())
     totals = [sum(column) for column in zip(*by_class.values(), strict=True)] or nothing
     series = [
@@ -133,7 +129,7 @@ def _shares(axis: Axis, marks: Sequence[Mark], by_class: dict[int | None, list[i
         for kind in (CLIENT, SERVER)
     ]
     title = "Share of errors"
-    svg = lines(Frame(title, axis, marks, percent), series)
+    svg = lines(Frame(title, axis, marked, percent), series)
     return Figure(title, svg, legend(series), table_of(title, axis.bins(), series, percent))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from db import partitions, roles
 from db.audit import audit
 from db.engine import make_engine, transaction
-from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES
+from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES, WEB
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.errors import ConfigurationError
@@ -107,6 +107,7 @@ ALLOWED = {
     },
     BEAT: set(),
     READER: {"read clean", "read sources", "read removals", "read findings"},
+    WEB: {"read rejected", "read ledger", "read sources", "read removals", "read findings"},
 }  # fmt: skip
 
 

@@ -82,6 +82,7 @@ ALLOWED = {
     Role.CLEAN: {*_POOL, "read clean"},
     Role.BEAT: {*_SEES, "publish a batch", "publish to a queue"},
     Role.FLOWER: {*_SEES, "send remote control", "send an event"},
+    Role.WEB: {*_SEES, "read lake's dead", "read clean's dead"},
     Role.OPERATOR: {*_SEES, "publish to a queue", "read lake's dead", "read clean's dead"},
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The axis of time: bins, positions and labels."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_bins_cover_the_period(length: timedelta) -> None:
 
     assert len(bins) <= MOST_BINS + 1
     assert axis.step in STEPS
-    assert {later - earlier for earlier, later in zip(bins, bins[1:], strict=False)} <= {axis.step}
+    assert {later - earlier for earlier, later in pairwise(bins)} <= {axis.step}
     assert axis.bin(period.since) == 0
     assert axis.bin(period.until - timedelta(microseconds=1)) == len(bins) - 1
 

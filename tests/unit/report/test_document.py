@@ -25,10 +25,12 @@ class Reader(HTMLParser):
         self.texts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element and the names of its attributes."""
         self.elements.add(tag)
         self.attributes |= {name for name, _ in attrs}
 
     def handle_data(self, data: str) -> None:
+        """Note a text."""
         self.texts.append(data)
 
 
