@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from db import counting, overview
 from db.engine import make_engine, transaction
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
+from pipeline.errors import PipelineError
 from pipeline.report.figures import Period, Rows, Selection
 from pipeline.report.page import PARTS
 
@@ -127,6 +127,6 @@ def test_an_engine_of_readers_cannot_write(database_url: str) -> None:
     """Neither PostgreSQL nor SQLite takes a change from it."""
     engine = make_engine(database_url, readers=2)
 
-    with pytest.raises(DBAPIError, match=r"read-?only"), transaction(engine) as connection:
+    with pytest.raises(PipelineError, match=r"read-?only"), transaction(engine) as connection:
         connection.execute(text("DELETE FROM sources"))
     engine.dispose()
