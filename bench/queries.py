@@ -15,8 +15,9 @@ from bench.postgres import PrivatePostgres
 from bench.report import Report
 from bench.servers import DURABILITY, database, scratch
 from db import counting, schema
+from db.counted import Scope
 from db.engine import make_engine, transaction
-from db.queries import QUERIES, Scope, answer
+from db.queries import QUERIES, answer
 from db.store import CleanStore
 from db.summaries import summarise
 from pipeline.batch import Batch, Source

@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from db import rejected
+from db.counted import Scope
 from db.drifts import described, noticed, quantity
 from db.engine import reading
 from db.findings import Wanted, findings
 from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
-from db.queries import Scope, answer
+from db.queries import answer
 from db.sources import list_sources
 from db.survey import Ages, survey
 from db.traffic import TrafficMinute

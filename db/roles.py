@@ -37,7 +37,9 @@ _LEDGER = {
     "conflicts": "SELECT, INSERT",
     "watches": "SELECT, INSERT, UPDATE",
 }
-_COUNTS, _DRIFTS = ("traffic_minutes", "traffic_days"), ("drift_states", "drift_events")
+#: The tables of the counts for reports.
+COUNTS = ("traffic_minutes", "traffic_days", "traffic_latencies", "traffic_visitors")
+_DRIFTS = ("drift_states", "drift_events")
 _FINDINGS = ("detection_states", "findings", "silences", "alerts")
 GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
@@ -54,14 +56,13 @@ GRANTS: dict[str, dict[str, str]] = {
         "findings": "SELECT, INSERT, UPDATE",
         "silences": "SELECT",
         "alerts": "SELECT, INSERT, UPDATE, DELETE",
-        "traffic_minutes": "SELECT, INSERT, DELETE",
-        "traffic_days": "SELECT, INSERT, DELETE",
+        **dict.fromkeys(COUNTS, "SELECT, INSERT, DELETE"),
         "alembic_version": "SELECT",
     },
     CLEAN: {
         **_CATALOGUE,
         **_LEDGER,
-        "segments": "SELECT, INSERT, UPDATE (format_id, record_count, rejected_count)",
+        "segments": "SELECT, INSERT, UPDATE (format_id, record_count, rejected_count, tally)",
         "clean_records": "INSERT",
         "rejected_lines": "INSERT",
         "alembic_version": "SELECT",
@@ -73,7 +74,7 @@ GRANTS: dict[str, dict[str, str]] = {
         # What was removed stays noted.
         "removals": "SELECT, INSERT",
         **dict.fromkeys(
-            ("segments", "conflicts", "watches", *_COUNTS, *_DRIFTS, *_FINDINGS, *TABLES),
+            ("segments", "conflicts", "watches", *COUNTS, *_DRIFTS, *_FINDINGS, *TABLES),
             "SELECT, INSERT, UPDATE, DELETE",
         ),
         "clean_logs": "SELECT",
@@ -81,13 +82,13 @@ GRANTS: dict[str, dict[str, str]] = {
     },
     WEB: {
         **dict.fromkeys(("sources", "formats", "segments", "removals", "watches", "findings"), "SELECT"),
-        **dict.fromkeys(("clean_records", "rejected_lines", *_COUNTS, "drift_events"), "SELECT"),
+        **dict.fromkeys(("clean_records", "rejected_lines", *COUNTS, "drift_events"), "SELECT"),
         # How many there are, not the bytes in them.
         "conflicts": "SELECT (id, resolved_at)",
         "alembic_version": "SELECT",
     },
     READER: dict.fromkeys(
-        ("clean_logs", "sources", "formats", "removals", *_COUNTS, *_DRIFTS, "findings", "silences"), "SELECT"
+        ("clean_logs", "sources", "formats", "removals", *COUNTS, *_DRIFTS, "findings", "silences"), "SELECT"
     ),
 }
 

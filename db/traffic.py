@@ -1,16 +1,19 @@
 """Counts of the clean records, so that a report reads thousands of rows and not millions.
 
-    traffic_minutes   hits and bytes by minute, source, status, method and host
-    traffic_days      hits and bytes by day, source and value: a path with its status, an agent, an address
+    traffic_minutes    hits and bytes by minute, source, status, method and host
+    traffic_days       hits and bytes by day, source and value: path, agent, address, country, browser
+    traffic_latencies  hits by hour, source, host and how long they took (durations.py)
+    traffic_visitors   who came, by hour and source, as a sketch (sketches.py)
 
 Beat counts what the clean stage has stored (counting.py), whole segments at a time, and notes in the ledger
 which it has counted. What is not counted yet a report reads from the records (queries.py), so that its answer
-is exact at any moment. Both tables hold changes, to be summed: who deletes or replaces the records of a
-counted segment takes them away again in the same transaction, and nobody waits for anybody.
+is exact at any moment. The tables hold changes, to be summed: who deletes or replaces the records of a
+counted segment takes them away again in the same transaction, and nobody waits for anybody. From a sketch
+nothing can be taken away: that of an hour that lost records is marked, and made anew by the next count.
 """
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -19,9 +22,9 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     Text,
+    case,
     cast,
     func,
-    literal,
     text,
     type_coerce,
 )
@@ -36,10 +39,11 @@ class Counts(Base):
 
     __abstract__ = True
 
+    #: The columns that are summed; all others are the key.
+    MEASURES: ClassVar[tuple[str, ...]] = ("hits", "bytes")
+
     hits: Mapped[int] = mapped_column(BigInteger)
-    bytes: Mapped[int] = mapped_column(BigInteger)
     source_id: Mapped[int]
-    status: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class TrafficMinute(Counts):
@@ -48,7 +52,9 @@ class TrafficMinute(Counts):
     __tablename__ = "traffic_minutes"
     __table_args__ = (Index(None, "minute"),)
 
+    bytes: Mapped[int] = mapped_column(BigInteger)
     minute: Mapped[datetime]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
     rest_method: Mapped[str | None]
     host: Mapped[str | None]
     # The mapper needs a key to tell rows apart; the table has none.
@@ -56,28 +62,73 @@ class TrafficMinute(Counts):
 
 
 class TrafficDay(Counts):
-    """Records of one day (UTC) with one value; `status` goes with a path only."""
+    """Records of one day (UTC) with one value.
+
+    With a path only go `status`, `timed`, the records that say how long they took, and the sum of that.
+    """
 
     __tablename__ = "traffic_days"
     __table_args__ = (Index(None, "kind", "day"),)
+    MEASURES = ("hits", "bytes", "timed", "microseconds")
 
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    timed: Mapped[int | None] = mapped_column(BigInteger)
+    microseconds: Mapped[int | None] = mapped_column(BigInteger)
     day: Mapped[date]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
     kind: Mapped[str]
     value: Mapped[str]
     __mapper_args__ = {"primary_key": ["day", "kind", "value", "source_id"]}  # noqa: RUF012 - as above
 
 
+class TrafficLatency(Counts):
+    """Records of one hour (UTC) and host that took about as long; `part` is a key of `durations.PARTS`."""
+
+    __tablename__ = "traffic_latencies"
+    __table_args__ = (Index(None, "part", "hour"),)
+    MEASURES = ("hits",)
+
+    #: Microseconds, the lower end of a bucket.
+    bucket: Mapped[int] = mapped_column(BigInteger)
+    hour: Mapped[datetime]
+    part: Mapped[str]
+    host: Mapped[str | None]
+    __mapper_args__ = {"primary_key": ["hour", "part", "source_id", "bucket"]}  # noqa: RUF012 - as above
+
+
+class TrafficVisitors(Base):
+    """Who came to a source in one hour (UTC); several rows of an hour are merged, whatever they share."""
+
+    __tablename__ = "traffic_visitors"
+    __table_args__ = (Index(None, "hour"),)
+
+    hour: Mapped[datetime]
+    source_id: Mapped[int]
+    #: What sketches.py packs; NULL: the hour lost records, its rows are to be made anew.
+    sketch: Mapped[bytes | None]
+    __mapper_args__ = {"primary_key": ["hour", "source_id"]}  # noqa: RUF012 - as above
+
+
 Condition = ColumnElement[bool]
 
+#: Bytes of the largest answer that is added up. A larger one is none, and a few would overflow the sums.
+LARGEST_SIZE = 1 << 40
 
-def kinds() -> dict[str, tuple[Any, Any]]:
-    """Return for each kind of traffic_days its column (NULL: the record does not count) and its status."""
-    none = cast(literal(None), SmallInteger)
+
+def kinds() -> dict[str, Any]:
+    """Return for each kind of traffic_days its column; a record without a value does not count."""
     return {
-        "path": (CleanRecord.path, CleanRecord.status),
-        "agent": (CleanRecord.user_agent, none),
-        "address": (CleanRecord.ip, none),
+        "path": CleanRecord.path,
+        "agent": CleanRecord.user_agent,
+        "address": CleanRecord.ip,
+        "country": CleanRecord.country,
+        "browser": CleanRecord.browser,
     }
+
+
+def hosts() -> ColumnElement[Any]:
+    """Return the host that a record counts for, as an expression."""
+    return func.coalesce(CleanRecord.server_name, CleanRecord.host)
 
 
 def as_text(kind: str, value: Any, dialect: str) -> ColumnElement[Any]:
@@ -103,6 +154,11 @@ def day_of(moment: Any, dialect: str) -> ColumnElement[Any]:
     return type_coerce(func.substr(moment, 1, 10), Date())
 
 
-def size_sum(column: Any) -> ColumnElement[Any]:
-    """Return the sum of sizes as a bigint, 0 for none: PostgreSQL makes numeric of it."""
+def total(column: Any) -> ColumnElement[Any]:
+    """Return a sum as a bigint, 0 for none: PostgreSQL makes numeric of it."""
     return func.coalesce(cast(func.sum(column), BigInteger), 0)
+
+
+def size_sum(size: Any = CleanRecord.size_bytes) -> ColumnElement[Any]:
+    """Return the sum of the sizes of records."""
+    return total(case((size.between(0, LARGEST_SIZE), size)))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db.queries import QUERIES, Answer, Scope, answer
+from db.counted import Scope
+from db.queries import QUERIES, Answer, answer
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import counting
+from db import counting, roles
 from db.cleaned import Choice
+from db.counted import Scope
 from db.engine import make_engine, reading, transaction
-from db.queries import QUERIES, Scope, answer
+from db.queries import QUERIES, answer
 from db.replay import replay
 from db.resolve import Keep, resolve
 from db.sources import list_sources
@@ -61,7 +62,7 @@ def answers(engine: Engine) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
 def recounted(engine: Engine) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
     """Return the answers from the records alone."""
     with transaction(engine) as connection:
-        for table in ("traffic_minutes", "traffic_days"):
+        for table in roles.COUNTS:
             connection.execute(text(f"DELETE FROM {table}"))
         connection.execute(text("UPDATE segments SET is_counted = FALSE"))
     return answers(engine)
@@ -143,6 +144,7 @@ def test_rows_with_one_key_are_added_up(engine: Engine) -> None:
     for number in range(3):
         end = store(engine, block(number), end)
         counting.count(engine)
+    counting.compact(engine)
 
     with reading(engine) as connection:
         keys = connection.execute(text("SELECT kind, day, source_id, value, status FROM traffic_days")).all()

@@ -1,0 +1,132 @@
+"""What is counted of a range of time: from the counts, and from the records for what they lack."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, Subquery, cast, func, or_, select, union_all
+
+from db.durations import duration_sums
+from db.ledger import CLEAN
+from db.models import CleanRecord, Segment
+from db.traffic import (
+    Condition,
+    TrafficDay,
+    TrafficMinute,
+    as_text,
+    day_of,
+    kinds,
+    size_sum,
+    total,
+    truncated,
+)
+
+AnySelect = Select[*tuple[Any, ...]]
+_ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a question is about.
+
+    Attributes:
+        since, until: aware datetimes, [since, until).
+        source_id: of one source; None is every source.
+        limit: most rows of a question that ranks, as top paths; others give one row for each unit of time.
+    """
+
+    since: datetime
+    until: datetime
+    source_id: int | None = None
+    limit: int = 20
+
+
+def counted(
+    scope: Scope, step: timedelta, counts: Callable[[datetime, datetime], AnySelect], records: AnySelect
+) -> Subquery:
+    """Return the rows of `counts` for the whole steps of the range, and of `records` for what they lack."""
+    first, last = whole(scope, step)
+    parts = lacking(scope, step, records)
+    return union_all(*([counts(first, last)] if first < last else []), *parts).subquery()
+
+
+def whole(scope: Scope, step: timedelta) -> tuple[datetime, datetime]:
+    """Return where the first step that lies in the range begins, and where the last one ends."""
+    return _floor(scope.since + step - _INSTANT, step), _floor(scope.until, step)
+
+
+def lacking(scope: Scope, step: timedelta, records: AnySelect) -> list[AnySelect]:
+    """Return the queries for the records of a range that counts by whole steps lack.
+
+    They lack what lies before the first step and after the last one, and the segments not counted yet.
+    """
+    first, last = whole(scope, step)
+    if first >= last:
+        return [within(scope, records)]
+    if scope.source_id is not None:
+        records = records.where(CleanRecord.source_id == scope.source_id)
+    edges = [_timed(*edge) for edge in ((scope.since, first), (last, scope.until)) if edge[0] < edge[1]]
+    uncounted = (Segment.source_id == CleanRecord.source_id) & (Segment.stage == CLEAN) & ~Segment.is_counted
+    inside = (CleanRecord.line_start >= Segment.start_offset) & (CleanRecord.line_start < Segment.end_offset)
+    fresh = records.join(Segment, uncounted & inside).where(_timed(first, last))
+    return [*([records.where(or_(*edges))] if edges else []), fresh]
+
+
+def within(scope: Scope, records: AnySelect) -> AnySelect:
+    """Return the query for the records of a range."""
+    records = records.where(_timed(scope.since, scope.until))
+    return records if scope.source_id is None else records.where(CleanRecord.source_id == scope.source_id)
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - (moment - _ORIGIN) % step
+
+
+def _timed(since: datetime, until: datetime) -> Condition:
+    return (CleanRecord.timestamp >= since) & (CleanRecord.timestamp < until)
+
+
+def minutes(scope: Scope, dialect: str) -> Subquery:
+    """Return minute, source_id, status, hits and bytes; a key may come in several rows."""
+
+    def counts(first: datetime, last: datetime) -> AnySelect:
+        own = TrafficMinute
+        query = select(own.minute, own.source_id, own.status, own.hits, own.bytes)
+        query = query.where(own.minute >= first, own.minute < last)
+        return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
+
+    minute = truncated("minute", CleanRecord.timestamp, dialect).label("minute")
+    keys = (minute, CleanRecord.source_id, CleanRecord.status)
+    records = select(*keys, func.count().label("hits"), size_sum().label("bytes"))
+    return counted(scope, timedelta(minutes=1), counts, records.select_from(CleanRecord).group_by(*keys))
+
+
+def values(kind: str, scope: Scope, dialect: str) -> Subquery:
+    """Return day, value, hits and bytes of a kind of traffic_days, of paths what goes with them too.
+
+    A key may come in several rows.
+    """
+    own = TrafficDay
+    names = ["hits", "bytes", *(["status", "timed", "microseconds"] if kind == "path" else [])]
+
+    def counts(first: datetime, last: datetime) -> AnySelect:
+        query = select(own.day, own.value, *(own.__table__.c[name] for name in names)).where(own.kind == kind)
+        query = query.where(own.day >= first.date(), own.day < last.date())
+        return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
+
+    value = kinds()[kind]
+    keys = [day_of(CleanRecord.timestamp, dialect).label("day"), value]
+    found = [keys[0], as_text(kind, value, dialect).label("value"), func.count().label("hits")]
+    found.append(size_sum().label("bytes"))
+    if kind == "path":
+        keys.append(CleanRecord.status)
+        found += [CleanRecord.status, *duration_sums(dialect)]
+    records = select(*found).where(value.is_not(None)).group_by(*keys)
+    return counted(scope, timedelta(days=1), counts, records)
+
+
+def sums(rows: Subquery) -> tuple[Any, Any]:
+    """Return the sums of hits and bytes of some rows."""
+    return cast(func.sum(rows.c.hits), BigInteger).label("hits"), total(rows.c.bytes).label("bytes")

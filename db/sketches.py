@@ -1,0 +1,84 @@
+"""How many different values there are, about: HyperLogLog (Flajolet 2007, estimated as by Ertl 2017).
+
+The hash of a value picks one of 4,096 registers, which keeps the longest run of zeros seen in the rest of a
+hash. So a sketch does not change by a value it has seen, and the sketches of parts merge into that of the
+whole. The standard deviation of the estimate is 1.6 % (1.04 / √4096), less where there are few values.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import zstandard
+
+#: Bits of a hash that pick the register, and how many registers that makes.
+PLACE_BITS = 12
+REGISTERS = 1 << PLACE_BITS
+_REST_BITS = 64 - PLACE_BITS
+
+
+def place(value: str) -> tuple[int, int]:
+    """Return the register of a value, and what that holds at least once the value was seen."""
+    hashed = int.from_bytes(hashlib.blake2b(value.encode(), digest_size=8).digest())
+    rest = hashed & ((1 << _REST_BITS) - 1)
+    return hashed >> _REST_BITS, _REST_BITS - rest.bit_length() + 1
+
+
+def sketch(places: Iterable[tuple[int, int]]) -> bytes:
+    """Return the sketch of values by their places: its registers, 0 where no value fell."""
+    registers = bytearray(REGISTERS)
+    for register, run in places:
+        registers[register] = max(registers[register], run)
+    return bytes(registers)
+
+
+def merged(sketches: Sequence[bytes]) -> bytes:
+    """Return the sketch of all values that were seen by any of them."""
+    return bytes(map(max, *sketches)) if len(sketches) > 1 else sketches[0]
+
+
+def packed(registers: bytes) -> bytes:
+    """Return a sketch as it is stored: 100 bytes for 20 values, 1,700 for thousands."""
+    return zstandard.compress(registers, 1)
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return the sketch that was packed."""
+    return zstandard.decompress(content, REGISTERS)
+
+
+def estimate(registers: bytes) -> int:
+    """Return about how many different values were seen (arXiv:1702.01284, algorithm 6)."""
+    counts = Counter(registers)
+    total = REGISTERS * _full(1 - counts[_REST_BITS + 1] / REGISTERS)
+    for run in range(_REST_BITS, 0, -1):
+        total = (total + counts[run]) / 2
+    total += REGISTERS * _empty(counts[0] / REGISTERS)
+    return 0 if math.isinf(total) else round(REGISTERS**2 / (2 * math.log(2)) / total)
+
+
+def _empty(share: float) -> float:
+    """Return what the registers add into which no value fell (sigma of the paper)."""
+    if share == 1:
+        return math.inf
+    total, weight, before = share, 1.0, math.nan
+    while total != before:
+        share *= share
+        before = total
+        total += share * weight
+        weight *= 2
+    return total
+
+
+def _full(share: float) -> float:
+    """Return what the registers add whose run fills the hash (tau of the paper)."""
+    if share in (0, 1):
+        return 0.0
+    total, weight, before = 1 - share, 1.0, math.nan
+    while total != before:
+        share = math.sqrt(share)
+        before = total
+        weight /= 2
+        total -= (1 - share) ** 2 * weight
+    return total / 3
