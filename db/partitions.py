@@ -21,6 +21,8 @@ TABLES = ("raw_logs", "clean_records", "rejected_lines")
 MONTHS_AHEAD = 2
 #: The owner's function that does the same for a role that owns no table (db/roles.py).
 PREPARE = "sluice_prepare_partitions"
+#: Those for retention, which keep a past month's rows as they are, and drop them.
+HOLD, DROP = "sluice_hold_partition", "sluice_drop_partition"
 #: Key of the advisory lock under which partitions are made; any number that no one else uses.
 PARTITION_LOCK = 0x51_0C_1C_E1
 
@@ -54,6 +56,36 @@ def prepare_within(connection: Connection, today: date | None = None) -> list[st
     if connection.dialect.name != "postgresql":
         return []
     return [name for table in TABLES for name in _prepare_table(connection, table, today or _today())]
+
+
+def months(connection: Connection, table: str) -> list[date]:
+    """Return the months for which a table has a partition, in order; none on SQLite."""
+    if connection.dialect.name != "postgresql":
+        return []
+    names = text(
+        "SELECT to_date(right(c.relname, 7), 'YYYY_MM') "
+        "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = to_regclass(:table) AND c.relname ~ :pattern ORDER BY 1"
+    )
+    pattern = f"^{table}_[0-9]{{4}}_[0-9]{{2}}$"
+    return list(connection.execute(names, {"table": table, "pattern": pattern}).scalars())
+
+
+def hold(connection: Connection, table: str, month: date) -> None:
+    """Keep everybody else from changing rows of a month until the transaction ends; they can be read."""
+    _as_owner(connection, HOLD, table, month, f"LOCK TABLE {partition_name(table, month)} IN EXCLUSIVE MODE")
+
+
+def drop(connection: Connection, table: str, month: date) -> None:
+    """Drop the partition of a month, with its rows."""
+    _as_owner(connection, DROP, table, month, f"DROP TABLE {partition_name(table, month)}")
+
+
+def _as_owner(connection: Connection, function: str, table: str, month: date, statement: str) -> None:
+    if _is_owner(connection):
+        connection.execute(text(statement))
+    else:
+        connection.execute(text(f"SELECT {function}(:table, :month)"), {"table": table, "month": month})
 
 
 def partition_name(table: str, month: date) -> str:

@@ -93,6 +93,15 @@ class RangeRemoved(PermanentError):  # noqa: N818 - named as the other outcomes 
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """A removed range, and how many rows that were."""
+
+    start: int
+    end: int
+    line_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sums:
     """Bytes of removed ranges, and rows that they had."""
 
@@ -122,6 +131,13 @@ class Left:
 def removed_ranges(connection: Connection, place: Place, start: int, end: int) -> list[Range]:
     """Return the removed ranges that share a byte with [start, end), whole and in order."""
     return [(low, high) for low, high in connection.execute(_overlapping(place, start, end))]
+
+
+def noted(connection: Connection, place: Place, start: int, end: int) -> list[Removed]:
+    """Return such ranges as `removed_ranges` does, with the rows that they had."""
+    columns = (Removal.start_offset, Removal.end_offset, Removal.line_count)
+    query = _overlapping(place, start, end).with_only_columns(*columns)
+    return [Removed(*row) for row in connection.execute(query)]
 
 
 def removed_sums(connection: Connection, place: Place) -> dict[str, Sums]:

@@ -8,18 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, or_
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
 
 from db import ledger
-from db.ledger import LAKE, Range, StoredSegment
+from db.ledger import CLEAN, LAKE, Range, StoredSegment
 from db.models import CleanRecord, RawLog, RejectedLine
 from db.rebuild import segment_bytes
-from db.removals import Kind, Place, Removal, removed_ranges
+from db.removals import Kind, Place, Removal, Removed, removed_ranges
 from db.summaries import prefer_summaries
 
 #: Ranges whose rows one statement deletes.
 RANGES_AT_ONCE = 200
 NO_RESTS: Mapping[int, bytes] = {}
+Model = type[RawLog | CleanRecord | RejectedLine]
+Models = Sequence[Model]
+#: The tables of each stage.
+MODELS: dict[str, Models] = {LAKE: (RawLog,), CLEAN: (CleanRecord, RejectedLine)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,6 @@ class Reason:
     kind: Kind
     at: datetime
     receipt_id: uuid.UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """A range that a call removed, and how many rows that were."""
-
-    start: int
-    end: int
-    line_count: int
 
 
 def remove(connection: Connection, place: Place, wanted: Sequence[Range], reason: Reason) -> list[Removed]:
@@ -54,11 +49,7 @@ def remove(connection: Connection, place: Place, wanted: Sequence[Range], reason
     segments = ledger.overlapping(connection, place.source_id, place.stage, low, high, lock=True)
     taken = removed_ranges(connection, place, low, high)
     parts = list(_stored_parts(segments, wanted, taken))
-    removed = [
-        part
-        for index in range(0, len(parts), RANGES_AT_ONCE)
-        for part in _delete(connection, place, parts[index : index + RANGES_AT_ONCE])
-    ]
+    removed = take_rows(connection, place, parts, MODELS[place.stage])
     rests = _rests(connection, place, segments, removed) if place.stage == LAKE else {}
     note(connection, place, removed, reason, rests)
     return removed
@@ -109,16 +100,29 @@ def _stored_parts(
                 index += 1
 
 
-def _delete(connection: Connection, place: Place, parts: Sequence[Range]) -> list[Removed]:
-    """Delete the rows of some ranges, and return those that had any."""
-    models = (RawLog,) if place.stage == LAKE else (CleanRecord, RejectedLine)
-    lows = [low for low, _ in parts]
+def take_rows(
+    connection: Connection, place: Place, parts: Sequence[Range], models: Models, *, delete_: bool = True
+) -> list[Removed]:
+    """Delete the rows of some ranges, which come in order, and return those that had any; or only count."""
     counts: Counter[int] = Counter()
-    for model in models:
-        within = or_(*(model.within(place.source_id, *part) for part in parts))
-        starts = connection.scalars(delete(model).where(within).returning(model.line_start))
-        counts.update(bisect_right(lows, start) - 1 for start in starts)
-    return [Removed(*parts[index], counts[index]) for index in sorted(counts)]
+    for first in range(0, len(parts), RANGES_AT_ONCE):
+        some = parts[first : first + RANGES_AT_ONCE]
+        lows = [low for low, _ in some]
+        for model in models:
+            within = or_(*(model.within(place.source_id, *part) for part in some))
+            if len(some) == 1:
+                counts[first] += _count(connection, model, within, delete_=delete_)
+                continue
+            rows = delete(model).where(within).returning(model.line_start)
+            starts = connection.scalars(rows if delete_ else select(model.line_start).where(within))
+            counts.update(first + bisect_right(lows, start) - 1 for start in starts)
+    return [Removed(*parts[index], counts[index]) for index in sorted(+counts)]
+
+
+def _count(connection: Connection, model: Model, within: ColumnElement[bool], *, delete_: bool) -> int:
+    if delete_:
+        return connection.execute(delete(model).where(within)).rowcount
+    return connection.execute(select(func.count()).select_from(model).where(within)).scalar_one()
 
 
 def _rests(

@@ -9,7 +9,7 @@
     reader       reports: the view of clean records, its formats and its sources; no line as it was written
 
 No writer may update or delete a line. Months are prepared by a function of the owner's, so that the pool that
-beat asks for it need not own a table.
+beat asks for it need not own a table. So are past months dropped, for who may delete their rows anyway.
 """
 
 import base64
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import make_url, text
 
 from db.engine import make_engine, transaction
-from db.partitions import MONTHS_AHEAD, PARTITION_LOCK, PREPARE, TABLES
+from db.partitions import DROP, HOLD, MONTHS_AHEAD, PARTITION_LOCK, PREPARE, TABLES
 
 #: The roles that processes and people log in with.
 LAKE, CLEAN, BEAT, MAINTENANCE, READER, WEB = "lake", "clean", "beat", "maintenance", "reader", "web"
@@ -122,6 +122,25 @@ BEGIN
 END $$"""
 
 
+#: The same for what retention does; a month that has not ended keeps its partition.
+_HOLD = """
+CREATE OR REPLACE FUNCTION {hold}(parent text, month date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF parent = ANY (ARRAY[{tables}]) THEN
+        EXECUTE format('LOCK TABLE %I IN EXCLUSIVE MODE', parent || to_char(month, '"_"YYYY"_"MM'));
+    END IF;
+END $$"""
+_DROP = """
+CREATE OR REPLACE FUNCTION {drop}(parent text, month date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF parent = ANY (ARRAY[{tables}]) AND month + interval '1 month' < now() AT TIME ZONE 'UTC' THEN
+        EXECUTE format('DROP TABLE %I', parent || to_char(month, '"_"YYYY"_"MM'));
+    END IF;
+END $$"""
+
+
 def role_name(role: str, prefix: str) -> str:
     """Return the name of a role's login, such as sluice_lake."""
     return f"{prefix}_{role}"
@@ -147,6 +166,7 @@ def statements(database: str, prefix: str, passwords: Mapping[str, str]) -> list
         *(line for role in ROLES for line in _role(database, role, prefix, passwords.get(role))),
         *_preparation(),
         f"GRANT EXECUTE ON FUNCTION {PREPARE}() TO {_quoted(role_name(LAKE, prefix))}",
+        *_retention(prefix),
     ]
 
 
@@ -198,3 +218,12 @@ def _preparation() -> Iterator[str]:
     tables = ", ".join(f"'{table}'" for table in TABLES)
     yield _FUNCTION.format(name=PREPARE, lock=PARTITION_LOCK, months=MONTHS_AHEAD, tables=tables)
     yield f"REVOKE ALL ON FUNCTION {PREPARE}() FROM PUBLIC"
+
+
+def _retention(prefix: str) -> Iterator[str]:
+    tables = ", ".join(f"'{table}'" for table in TABLES)
+    yield _HOLD.format(hold=HOLD, tables=tables)
+    yield _DROP.format(drop=DROP, tables=tables)
+    for name in (HOLD, DROP):
+        yield f"REVOKE ALL ON FUNCTION {name}(text, date) FROM PUBLIC"
+        yield f"GRANT EXECUTE ON FUNCTION {name}(text, date) TO {_quoted(role_name(MAINTENANCE, prefix))}"

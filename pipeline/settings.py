@@ -15,6 +15,7 @@ from pipeline.connections import SECRETS, Connections
 from pipeline.errors import ConfigurationError
 from pipeline.format_choice import AUTO, FormatChoice
 from pipeline.logs import Style
+from pipeline.retention import Retention
 
 if TYPE_CHECKING:
     from pipeline.enrich.enrichment import Enrichment
@@ -112,6 +113,11 @@ class Settings(Connections):
         le=1,
         description="share of a lake child's time that a replay in the background takes; 0: none is done",
     )
+    retention: str = Field(
+        "",
+        alias="SLUICE_RETENTION",
+        description="days that rows are kept: lake=90,clean=365,rejected=30; PATTERN:lake=7 for some paths",
+    )
     enrich: str = Field(
         "address,agent", alias="SLUICE_ENRICH", description="what is added to records; none: nothing"
     )
@@ -160,6 +166,12 @@ class Settings(Connections):
     @classmethod
     def _format_by_path(cls, value: str) -> str:
         FormatChoice.parse(value)
+        return value
+
+    @field_validator("retention", mode="after")
+    @classmethod
+    def _rules_of_retention(cls, value: str) -> str:
+        Retention.parse(value)
         return value
 
     @field_validator("log_level", mode="after")
@@ -227,6 +239,11 @@ class Settings(Connections):
     def format_choice(self) -> FormatChoice:
         """The names of formats by path."""
         return FormatChoice.parse(self.log_format)
+
+    @property
+    def retention_rules(self) -> Retention:
+        """How long rows are kept."""
+        return Retention.parse(self.retention)
 
     @property
     def embedded_database(self) -> bool:

@@ -138,7 +138,8 @@ def test_the_pools_store_with_their_own_roles(provisioned: str) -> None:
     moved = Batch(Source("cd" * 16, "web-2", "/var/log/b.log"), 0, LINE)
     renamed = Batch(Source("cd" * 16, "web-2", "/var/log/b.log.1"), moved.end, b"no request\n")
     other = Batch(SOURCE, 0, LINE * 2 + b"X" * (BATCH.end - 2 * len(LINE) - 1) + b"\n")
-    for batch in (later, later, moved, renamed, other):
+    part = Batch(SOURCE, len(LINE), LINE * 2)
+    for batch in (later, later, moved, renamed, other, part):
         for store in (LakeStore(lake), CleanStore(clean)):
             store.store(batch)
 
