@@ -115,6 +115,12 @@ beat_schedule = {
         "schedule": _settings.audit_seconds,
         "options": {"expires": _settings.audit_seconds},
     },
+    # Seconds: rows are old enough from one day to the next; what one look has no time for, the next one has.
+    "remove what is old enough": {
+        "task": "retention.expire",
+        "schedule": 3_600.0,
+        "options": {"expires": 3_600.0},
+    },
     # Seconds: months have their partitions long before they begin, so this may fail for weeks.
     "prepare partitions": {
         "task": "partitions.prepare",

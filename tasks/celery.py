@@ -21,7 +21,7 @@ app = Celery(
     "sluice",
     include=[
         "tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead", "tasks.drift",
-        "tasks.partitions", "tasks.replay", "tasks.topology", "tasks.traffic",
+        "tasks.partitions", "tasks.replay", "tasks.retention", "tasks.topology", "tasks.traffic",
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")

@@ -25,6 +25,7 @@ COMMANDS = {
     "access": "Show who accessed what and when.",
     "web": "Show flow, traffic and changes on a page that only reads.",
     "report": "Write a report of a period as HTML, Markdown or JSON.",
+    "retention": "Remove rows that are older than they are to be kept.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",

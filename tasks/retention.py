@@ -1,0 +1,50 @@
+"""Retention on beat's schedule."""
+
+import logging
+
+from celery import shared_task
+
+from db.expiry import Expiry
+from db.retention import expire
+from pipeline.errors import ConfigurationError, TransientError
+from pipeline.retention import Kept
+from tasks import stores
+
+log = logging.getLogger(__name__)
+
+#: Most seconds of one look: the pool has its batches to store.
+LOOK_SECONDS = 60.0
+
+
+@shared_task(name="retention.expire")
+def remove_expired() -> str:
+    """Remove rows that are older than SLUICE_RETENTION says; return how many, for Flower.
+
+    A second one at the same time finds it done; one that was stopped is made up for by the next, and so is
+    what one has no time for.
+    """
+    kept = stores.settings().retention_rules
+    try:
+        report = expire(
+            stores.engine(), lambda path, table: kept.days(path, Kept(table)), seconds=LOOK_SECONDS
+        )
+    except (TransientError, ConfigurationError) as error:
+        log.warning("retention waits for the next time: %s", error)
+        return f"not now: {error}"
+    _tell(report)
+    return f"removed: {report.lines} lines, {len(report.partitions)} partitions"
+
+
+def _tell(report: Expiry) -> None:
+    for gone in report.gone:
+        log.info(
+            "retention removed %d lines, %d bytes of source %d from the %s stage",
+            gone.lines, gone.bytes, gone.source_id, gone.stage,
+        )  # fmt: skip
+    if report.partitions:
+        log.info("retention dropped the partitions %s", ", ".join(report.partitions))
+    for held in report.held:
+        log.warning(
+            "retention keeps bytes [%d, %d) of source %d in the %s stage: %s",
+            held.start, held.end, held.source_id, held.stage, held.reason,
+        )  # fmt: skip
