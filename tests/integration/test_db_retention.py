@@ -221,6 +221,25 @@ def test_time_is_kept(filled: Engine) -> None:
     assert rows(filled)["lake"] == 48
 
 
+@pytest.mark.parametrize("step", ["note", "_forget_resolved"])
+def test_stopped_in_the_middle_nothing_is_half_done(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Rows go and are noted in one transaction: whatever ends it, the audit stays true."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"db.retention.{step}", stop)
+    with pytest.raises(KeyboardInterrupt):
+        expired(filled, "lake=5")
+    monkeypatch.undo()
+
+    assert rows(filled)["lake"] == 48
+    assert complete(filled)
+    assert figures(expired(filled, "lake=5"))[LAKE] == (3, 36, STARTS[3])
+
+
 def test_small_slices_do_the_same(filled: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages and slices of a segment each come to the same result as one of all."""
     monkeypatch.setattr("db.expired.PAGE_SEGMENTS", 1)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from db import partitions, roles
 from db.audit import audit
 from db.engine import make_engine, transaction
+from db.retention import UNCOUNTED, expire
 from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES, WEB
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
@@ -91,6 +92,8 @@ OPERATIONS = {
     "silence": "INSERT INTO silences VALUES (1, 'x', now(), now(), 'x')",
     "read alerts": "SELECT * FROM alerts",
     "prepare months": f"SELECT {partitions.PREPARE}()",
+    "drop a month": f"SELECT {partitions.DROP}('segments', date '2000-01-01')",
+    "hold a month": f"SELECT {partitions.HOLD}('segments', date '2000-01-01')",
 }
 #: What each role may; everything else is refused.
 ALLOWED = {
@@ -104,6 +107,7 @@ ALLOWED = {
         "change a line", "change a record", "move a segment", "note a format", "change a source",
         "delete lines", "delete records", "delete segments", "read removals", "note a removal",
         "read findings", "close findings", "delete findings", "silence", "read alerts",
+        "drop a month", "hold a month",
     },
     BEAT: set(),
     READER: {"read clean", "read sources", "read removals", "read findings"},
@@ -172,6 +176,47 @@ def test_the_lake_pool_prepares_months_that_it_does_not_own(provisioned: str) ->
     assert partitions.prepare(lake) == partitions.prepare(owner) == []
     for engine in (owner, lake):
         engine.dispose()
+
+
+def test_maintenance_drops_past_months_and_no_others(provisioned: str) -> None:
+    """Retention as its role drops a month that it does not own; the functions reach no other table."""
+    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
+    past, now = date(2020, 2, 1), datetime.now(UTC)
+    with transaction(owner) as connection:
+        connection.execute(
+            text(
+                "CREATE TABLE raw_logs_2020_02 PARTITION OF raw_logs "
+                "FOR VALUES FROM ('2020-02-01') TO ('2020-03-01')"
+            )
+        )
+        connection.execute(text("UPDATE raw_logs SET stored_on = '2020-02-03'"))
+        connection.execute(text("UPDATE segments SET stored_at = '2020-02-03'"))
+        month = partitions.partition_name("raw_logs", now.date().replace(day=1))
+        for name, day in (("raw_logs", now.date().replace(day=1)), ("segments", past)):
+            connection.execute(text(f"SELECT {partitions.DROP}(:name, :day)"), {"name": name, "day": day})
+
+    done = expire(mender, lambda _, table: 30 if table == "lake" else None)
+    refused = expire(mender, lambda _, table: 30 if table == "clean" else None)
+
+    assert (done.partitions, done.lines) == (["raw_logs_2020_02"], 4)
+    assert [held.reason for held in refused.held] == [UNCOUNTED]
+    with transaction(owner) as connection:
+        assert connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": month}).scalar()
+    assert audit(owner, {SOURCE.key: BATCH.end}, deep=True).complete
+    for engine in (owner, mender):
+        engine.dispose()
+
+
+def test_the_lake_pool_removes_nothing(provisioned: str) -> None:
+    """Its role may not delete: retention there changes nothing and says so."""
+    lake = make_engine(as_role(provisioned, LAKE))
+    later = datetime.now(UTC) + timedelta(days=60)
+
+    with pytest.raises(ConfigurationError, match="permission denied"):
+        expire(lake, lambda _, table: 30 if table == "lake" else None, now=later)
+
+    assert audit(lake, {SOURCE.key: BATCH.end}).complete
+    lake.dispose()
 
 
 def test_a_role_without_the_function_is_told(provisioned: str) -> None:
