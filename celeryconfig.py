@@ -121,6 +121,11 @@ beat_schedule = {
         "schedule": 3_600.0,
         "options": {"expires": 3_600.0},
     },
+    "look for attacks, errors and slowness": {
+        "task": "detect.look",
+        "schedule": _settings.audit_seconds,
+        "options": {"expires": _settings.audit_seconds},
+    },
     # Seconds: months have their partitions long before they begin, so this may fail for weeks.
     "prepare partitions": {
         "task": "partitions.prepare",

@@ -41,6 +41,8 @@ class DetectionState(Base):
     position: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[dict[str, Any]] = mapped_column(Json)
     looked_at: Mapped[datetime]
+    #: From when on the silence of the source is told; NULL: it means nothing.
+    silent_after: Mapped[datetime | None]
 
 
 class FindingRow(Base):

@@ -96,3 +96,8 @@ def close_quiet(connection: Connection, source_id: int, reached: datetime | None
 def _close(connection: Connection, condition: ColumnElement[bool]) -> None:
     lasting = condition & (FindingRow.state != State.CLOSED)
     connection.execute(update(FindingRow).where(lasting).values(state=State.CLOSED))
+
+
+def close_rule(connection: Connection, source_id: int, rule: str) -> None:
+    """Close what a rule has told of a source: it is so no more."""
+    _close(connection, (FindingRow.source_id == source_id) & (FindingRow.rule == rule))

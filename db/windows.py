@@ -42,8 +42,15 @@ class Stretch:
     lines: int
 
 
-def stretches(connection: Connection, source_id: int, position: int, now: datetime) -> list[Stretch]:
-    """Return what the clean stage has stored of a source from a position on, in order, up to a fresh gap."""
+def stretches(
+    connection: Connection, source_id: int, position: int, now: datetime, *, whole_lines: int | None = None
+) -> list[Stretch]:
+    """Return what the clean stage has stored of a source from a position on, in order, up to a fresh gap.
+
+    Of a segment of more than SEGMENT_LINES its beginning stands for it; with `whole_lines` every segment is
+    whole, and they are joined up to so many lines.
+    """
+    most = whole_lines or SEGMENT_LINES
     query = (
         select(Segment.start_offset, Segment.end_offset, Segment.line_count, Segment.stored_at)
         .where(Segment.source_id == source_id, Segment.stage == CLEAN, Segment.start_offset >= position)
@@ -55,9 +62,9 @@ def stretches(connection: Connection, source_id: int, position: int, now: dateti
         if start > position and stored_at > now - GAP_AGE:
             break
         last = found[-1] if found else None
-        if last and last.until == start and last.end == start and last.lines + lines <= SEGMENT_LINES:
+        if last and last.until == start and last.end == start and last.lines + lines <= most:
             last.end, last.until, last.lines = end, end, last.lines + lines
-        elif lines > SEGMENT_LINES:
+        elif lines > SEGMENT_LINES and not whole_lines:
             read = start + (end - start) * SEGMENT_LINES // lines
             found.append(Stretch(start, read, end, SEGMENT_LINES))
         else:
@@ -82,6 +89,11 @@ def windows(connection: Connection, source_id: int, stretch: Stretch) -> Iterato
         # A line longer than a window has windows without a start of a line.
         if window.lines:
             yield window
+
+
+def scrambled(place: Any) -> ColumnElement[Any]:
+    """Return a number of a place by which lines may be sampled, whatever their length."""
+    return type_coerce((place % _PRIME) * _FACTOR % _PRIME, BigInteger())
 
 
 def _bucket(column: Any, stretch: Stretch, width: int) -> ColumnElement[Any]:
@@ -129,10 +141,10 @@ def _sample(
     connection: Connection, source_id: int, stretch: Stretch, width: int, found: list[Window]
 ) -> None:
     step = max(1, round(stretch.lines / (len(found) * MOST_VALUES)))
-    scrambled = (CleanRecord.line_start % _PRIME) * _FACTOR % _PRIME
     columns = [func.substr(value, 1, VALUE_LENGTH) for value in _VALUES.values()]
     query = select(CleanRecord.line_start, CleanRecord.timestamp, *columns).where(
-        CleanRecord.within(source_id, stretch.start, stretch.end), scrambled % step == 0
+        CleanRecord.within(source_id, stretch.start, stretch.end),
+        scrambled(CleanRecord.line_start) % step == 0,
     )
     moments: list[list[datetime]] = [[] for _ in found]
     for start, moment, *values in connection.execute(query.order_by(CleanRecord.line_start)):

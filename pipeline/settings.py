@@ -18,6 +18,7 @@ from pipeline.logs import Style
 from pipeline.retention import Retention
 
 if TYPE_CHECKING:
+    from pipeline.detect.rules import Rules
     from pipeline.enrich.enrichment import Enrichment
 
 #: Variables with the prefix that are no settings: the fault suite's.
@@ -127,6 +128,9 @@ class Settings(Connections):
     lookups: Path | None = Field(
         None, alias="SLUICE_LOOKUPS", description="folder of COLUMN.csv: more columns by the value of one"
     )
+    rules_file: Path | None = Field(
+        None, alias="SLUICE_RULES", description="file that adjusts the rules of the detections"
+    )
     log_level: str = Field("INFO", alias="SLUICE_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR")
     log_style: Style = Field(
         Style.CONSOLE, alias="SLUICE_LOG_STYLE", description="console, or json: an object a line"
@@ -159,7 +163,10 @@ class Settings(Connections):
             raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
         files = {"SLUICE_TLS_CA": settings.tls_ca, "SLUICE_TLS_CERTIFICATE": settings.tls_certificate}
         encryption.require_files([*files.items(), ("SLUICE_TLS_KEY", settings.tls_key)])
-        _ = settings.privacy  # read now, so that what is wrong in it stops the start
+        # Read now, so that what is wrong in them stops the start.
+        _ = settings.privacy
+        if settings.rules_file:
+            _ = settings.rules
         return settings
 
     @field_validator("log_format", mode="after")
@@ -224,6 +231,14 @@ class Settings(Connections):
 
         databases = [Path(path) for path in self.geoip.split(":") if path]
         return Enrichment(self.enrich.split(","), databases, self.lookups)
+
+    @cached_property
+    def rules(self) -> "Rules":
+        """The rules of the detections."""
+        # Imported here: most processes detect nothing.
+        from pipeline.detect.rules import load  # noqa: PLC0415
+
+        return load(self.rules_file)
 
     @cached_property
     def sqlalchemy_url(self) -> str:

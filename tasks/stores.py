@@ -4,6 +4,7 @@ from functools import cache
 
 from sqlalchemy import Engine
 
+from db.detecting import Look
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.formats import privacy
@@ -20,6 +21,12 @@ def settings() -> Settings:
 def engine() -> Engine:
     """Return the engine of this process."""
     return make_engine(settings().sqlalchemy_url)
+
+
+@cache
+def detections() -> Look:
+    """Return the look of the detections, with the rules of this process."""
+    return Look(engine(), settings().rules)
 
 
 @cache

@@ -78,6 +78,11 @@ class Templates:
                 found.append((value, place))
         return found
 
+    def template(self, value: str) -> str:
+        """Return the template of a value that was among those given last."""
+        cluster = self._loaded().match(value[:LONGEST], full_search_strategy="fallback")
+        return value[:LONGEST] if cluster is None else str(cluster.get_template())
+
     def _loaded(self) -> "Drain":
         if self._drain is None:
             # Imported late: most processes have no use for it.

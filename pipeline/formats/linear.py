@@ -50,6 +50,27 @@ def require_linear(pattern: str) -> None:
     _Walk().sequence(list(tree), frozenset({END}))
 
 
+def require_bounded(pattern: str) -> None:
+    """Check that a pattern that is searched for anywhere in a text takes time in proportion to the text.
+
+    Beside `require_linear`, no loop may be without a bound: from each place it could run to the text's end.
+
+    Raises:
+        ConfigurationError: says which part is at fault, and what to write instead.
+    """
+    require_linear(pattern)
+    if _is_unbounded(list(_parser.parse(pattern))):
+        raise ConfigurationError("a loop without a bound, such as + or *: write one, as {1,100}")
+
+
+def _is_unbounded(items: list[Any]) -> bool:
+    for kind, content in items:
+        parts = [list(content[2])] if kind in LOOPS else _parts(kind, content)
+        if (kind in LOOPS and content[1] is sre.MAXREPEAT) or any(map(_is_unbounded, parts)):
+            return True
+    return False
+
+
 class _Walk:
     """A walk over the tree from its end to its beginning, with the characters that may come next."""
 

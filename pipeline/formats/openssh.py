@@ -59,6 +59,8 @@ MESSAGES = {
         ("listening", r"Server listening on \S+ port (?P<port>\d{1,5})\."),
     )
 }
+#: Actions that are failed logins; the others of one attempt are not counted a second time.
+FAILED = ("failed", "invalid user", "too many attempts")
 MAX_PORT = 65535
 
 
@@ -78,6 +80,14 @@ def read(line: bytes, at: datetime) -> dict[str, Any]:
             extra |= {"action": action} | _said(match.groupdict())
             break
     return values | {"extra": extra or None}
+
+
+def tried(message: str) -> tuple[str, str] | None:
+    """Return address and user of a failed login that sshd tells of, None where it tells of another thing."""
+    for action in FAILED:
+        if match := MESSAGES[action].fullmatch(message):
+            return match["ip"], match["user"]
+    return None
 
 
 def _found(groups: dict[str, str | None]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("state", Json, nullable=False),
         sa.Column("looked_at", Moment, nullable=False),
+        sa.Column("silent_after", Moment),
     )
     op.create_table(
         "findings",

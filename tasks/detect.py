@@ -1,0 +1,30 @@
+"""The look for attacks, errors and slowness, on beat's schedule."""
+
+import logging
+
+from celery import shared_task
+
+from pipeline.errors import ConfigurationError, TransientError
+from tasks import stores
+
+log = logging.getLogger(__name__)
+
+#: Most seconds of one look: the lake's pool has its batches to store.
+LOOK_SECONDS = 20.0
+
+
+@shared_task(name="detect.look")
+def look() -> str:
+    """Look at what the clean stage has stored since the last look; return how many findings, for Flower.
+
+    A second one at the same time keeps nothing; one that was stopped is made up for by the next, and so is
+    what one has no time for.
+    """
+    try:
+        found = stores.detections().look(LOOK_SECONDS)
+    except (TransientError, ConfigurationError) as error:
+        log.warning("the look of the detections waits for the next time: %s", error)
+        return f"not now: {error}"
+    for finding in found:
+        log.warning("finding %s: %s, %s: %s", finding.id, finding.rule, finding.subject, finding.summary)
+    return f"noticed: {len(found)} findings"
