@@ -137,7 +137,7 @@ def sources(figures: Figures) -> Section:
     lines = [_source(row, here.get(row["key"])) for row in stored]
     lines += [_source(row, row) for key, row in here.items() if key not in known]
     heads = ("path", "id", "host", "format", "lag", "lake", "clean", "state", "audit")
-    grid = Grid("Sources", heads, lines, empty="No source has been read yet.")
+    grid = Grid("Every source", heads, lines, empty="No source has been read yet.")
     return Section("sources", "Sources", [_or_trouble(figures, "sources", grid)], is_wide=True)
 
 

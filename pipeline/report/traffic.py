@@ -27,6 +27,8 @@ RANKED = {
     "agents": ("Agents", ("agent", "hits", "bytes"), ("user_agent", "hits", "bytes")),
     "addresses": ("Addresses", ("address", "hits", "bytes"), ("ip", "hits", "bytes")),
 }
+#: Stands for a figure that has no answer yet.
+LATE = "?"
 #: Status classes of errors: of the client, of the server.
 CLIENT, SERVER = 4, 5
 
@@ -42,14 +44,22 @@ def overview(figures: Figures, before: Compared | None) -> Section:
         Tile("Records", words.count(total), _change(total, sum(earlier.values()), before)),
         _errors("Server errors", SERVER, hits, earlier, before),
         _errors("Client errors", CLIENT, hits, earlier, before),
-        Tile("Rejected lines", words.count(_rejected(figures)), "stored since the first day of the period"),
-        Tile("Noticed", words.count(len(noticed(figures))), "drifts and findings in the period"),
+        Tile("Rejected lines", _rejected(figures), "stored since the first day of the period"),
+        Tile("Noticed", _noticed(figures), "drifts and findings in the period"),
     ]
     return Section("overview", "Overview", [Tiles(tiles)], is_wide=True)
 
 
-def _rejected(figures: Figures) -> int:
-    return sum(row["count"] for row in rows(figures, "rejected"))
+def _rejected(figures: Figures) -> str:
+    if isinstance(figures.get("rejected"), Trouble):
+        return LATE
+    return words.count(sum(row["count"] for row in rows(figures, "rejected")))
+
+
+def _noticed(figures: Figures) -> str:
+    if any(isinstance(figures.get(part), Trouble) for part in ("drifts", "findings")):
+        return LATE
+    return words.count(len(noticed(figures)))
 
 
 def _change(now: int, earlier: int, before: Compared | None) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.web import guard, server
 from tests import figures
 from tests.figures import parts
 from tests.services import wait_until
+from tests.serving import serving
 
 PAIR = "ann:secret"
 PAGES = ("/", "/sections", "/report.html", "/report.md", "/report.json", "/static/style.css", "/none")
@@ -57,21 +59,12 @@ Start = Callable[..., Client]
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts servers, and ends them."""
-    stop, threads = threading.Event(), []
+    with ExitStack() as stack:
 
-    def run(asked: Any = None, **options: str) -> Client:
-        listening = server.bound("127.0.0.1", 0)
-        answers = parts() if asked is None else asked
-        thread = threading.Thread(target=server.serve, args=(listening, answers, stop), kwargs=options)
-        thread.start()
-        threads.append(thread)
-        return Client(listening.getsockname()[1])
+        def run(asked: Any = None, **options: str) -> Client:
+            return Client(stack.enter_context(serving(parts() if asked is None else asked, **options)))
 
-    yield run
-    stop.set()
-    for thread in threads:
-        thread.join(20)
-        assert not thread.is_alive()
+        yield run
 
 
 def test_the_page_says_the_figures(start: Start) -> None:
