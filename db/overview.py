@@ -24,7 +24,7 @@ from db.sources import list_sources
 from db.survey import Ages, survey
 from db.traffic import TrafficMinute
 from db.watches import watched
-from pipeline.report.figures import Ask, Period, Rows, Selection, ranked_period
+from pipeline.report.figures import Ask, Period, Rows, Selection, latency_unit, ranked_period
 
 #: Rows of a ranking; groups of rejected lines; drifts that are looked through; findings.
 MOST_RANKED, MOST_GROUPS, MOST_DRIFTS, MOST_FINDINGS = 10, 20, 500, 50
@@ -32,6 +32,9 @@ MOST_RANKED, MOST_GROUPS, MOST_DRIFTS, MOST_FINDINGS = 10, 20, 500, 50
 RATE_SECONDS, RATE_SEGMENTS = 600, 20_000
 #: A period of at most this many of minutes is told by minute, a longer one by hour.
 _BY_MINUTE = timedelta(days=3)
+#: Visitors of a longer period are not counted: the sketches of its hours would take too long to merge.
+_VISITED = timedelta(days=32)
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 #: What is told of a finding.
 _FINDING = (
@@ -42,7 +45,10 @@ _FINDING = (
 RANKINGS = {
     "paths": "top_paths",
     "errors": "errors_by_path",
+    "slow": "slowest_paths",
     "agents": "top_agents",
+    "browsers": "top_browsers",
+    "countries": "top_countries",
     "addresses": "top_addresses",
 }
 
@@ -59,7 +65,9 @@ def parts(engine: Engine, offsets: Callable[[], Mapping[str, int]]) -> dict[str,
     return {
         "clock": partial(_clock, engine),
         "traffic": partial(_traffic, engine),
-        "volume": lambda selection: _asked(engine, "bytes_by_hour", selection, selection.period),
+        "volume": partial(_volume, engine),
+        "latency": partial(_latency, engine),
+        "visitors": partial(_visitors, engine),
         **rankings,
         "drifts": partial(_drifts, engine),
         "findings": partial(_findings, engine),
@@ -85,6 +93,25 @@ def _traffic(engine: Engine, selection: Selection) -> Rows:
     unit = "minute" if selection.period.length <= _BY_MINUTE else "hour"
     found = _asked(engine, f"status_classes_by_{unit}", selection, selection.period)
     return Rows(("moment", "status_class", "hits"), found.rows)
+
+
+def _volume(engine: Engine, selection: Selection) -> Rows:
+    name = "traffic_by_minute" if selection.period.length <= _BY_MINUTE else "bytes_by_hour"
+    return Rows(("moment", "hits", "bytes"), _asked(engine, name, selection, selection.period).rows)
+
+
+def _latency(engine: Engine, selection: Selection) -> Rows:
+    unit = latency_unit(selection.period)
+    name = {_MINUTE: "latency_by_minute", _HOUR: "latency_by_hour", _DAY: "latency_by_day"}[unit]
+    found = _asked(engine, name, selection, selection.period.whole(unit))
+    return Rows(("moment", *found.columns[1:]), found.rows)
+
+
+def _visitors(engine: Engine, selection: Selection) -> Rows:
+    """Return how many visitors the hours that the period touches had; none of a period that is too long."""
+    if selection.period.length > _VISITED:
+        return Rows(("visitors",), [])
+    return _asked(engine, "visitors", selection, selection.period.whole(_HOUR))
 
 
 def _clock(engine: Engine, selection: Selection) -> Rows:

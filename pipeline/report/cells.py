@@ -1,6 +1,6 @@
 """Tables out of rows: cells of texts, numbers and bars. Texts of logs and names of files come out inert."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.logs import escape
@@ -11,6 +11,8 @@ from pipeline.report.blocks import Cell, Grid, State
 SHOWN = 300
 #: Shown where a value is not known.
 UNKNOWN = "-"
+#: How values of a ranking are said that are no plain numbers.
+_UNITS: dict[str, Callable[[float], str]] = {"bytes": words.size, "mean_seconds": words.seconds}
 
 
 def text(value: object, state: State = State.PLAIN) -> Cell:
@@ -44,7 +46,7 @@ def ranking(
         caption: what is ranked.
         heads: of the columns.
         found: the rows, the largest first.
-        names: of the values in the order of the heads; `hits` is among them, `bytes` are said as sizes.
+        names: of the values in the order of the heads; `hits` is among them.
     """
     largest = max((row["hits"] for row in found), default=0) or 1
     rows = [
@@ -59,8 +61,8 @@ def ranking(
 
 def _value(row: dict[str, Any], name: str) -> Cell:
     value = row[name]
-    if name == "bytes":
-        return said(words.size(value or 0))
+    if name in _UNITS:
+        return said(_UNITS[name](value or 0))
     return (
         number(value) if isinstance(value, int) and name != "status" else Cell(visible(value), is_number=True)
     )

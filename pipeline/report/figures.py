@@ -1,13 +1,15 @@
 """What page and report show, as values: parts of rows over a selection of time and source.
 
-clock                   the newest moment that has records
-traffic                 hits by minute or hour and status class
-paths, agents, addresses, errors    rankings, of the period or the whole days that it touches
-drifts, findings        what was noticed
-rejected, dead          rejected lines and dead letters by signature, with an example
-missing, rates          what the stages lack, and since when; lines stored of late, by second and stage
-sources, watched        sources and what is stored of them; how far the watcher of this machine has read
-queues, watches         depths; what is wrong with the topology
+clock               the newest moment that has records
+traffic, volume     hits by minute or hour and status class; hits and bytes by minute or hour
+latency, visitors   quantiles by minute, hour or day; how many visitors the hours of the period had
+paths, errors, slow, agents, browsers, addresses, countries
+                    rankings, of the period or the whole days that it touches
+drifts, findings    what was noticed
+rejected, dead      rejected lines and dead letters by signature, with an example
+missing, rates      what the stages lack, and since when; lines stored of late, by second and stage
+sources, watched    sources and what is stored of them; how far the watcher of this machine has read
+queues, watches     depths; what is wrong with the topology
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +21,8 @@ from typing import Any
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
 #: A longer period is ranked by whole days, which are counted already.
 _EXACT, _DAY = timedelta(hours=1), timedelta(days=1)
+#: A longer period has its latencies by day.
+_BY_HOUR = timedelta(days=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,13 @@ class Compared:
 def ranked_period(period: Period) -> Period:
     """Return the period that rankings are of: this one, or the whole days (UTC) that it touches."""
     return period if period.length <= _EXACT else period.whole(_DAY)
+
+
+def latency_unit(period: Period) -> timedelta:
+    """Return over which units of time latencies of a period are told: minutes are not counted beforehand."""
+    if period.length <= _EXACT:
+        return timedelta(minutes=1)
+    return timedelta(hours=1) if period.length <= _BY_HOUR else _DAY
 
 
 def rows(figures: Figures, part: str) -> list[dict[str, Any]]:

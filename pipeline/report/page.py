@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline.report import noticed, state, traffic
+from pipeline.report import noticed, state, totals, traffic
 from pipeline.report.blocks import Section
 from pipeline.report.figures import Compared, Figures, Selection
 
 #: Parts that say how things are now, whatever period is selected.
 STANDING = ("queues", "watched", "watches", "missing", "rates", "sources", "dead")
 #: Parts of a period.
-PERIODIC = ("traffic", "paths", "errors", "agents", "addresses", "drifts", "findings", "rejected")
+PERIODIC = (
+    "traffic", "volume", "latency", "visitors", "paths", "errors", "slow", "agents", "browsers", "addresses",
+    "countries", "drifts", "findings", "rejected",
+)  # fmt: skip
 PARTS = (*STANDING, *PERIODIC)
 #: Parts of another period that is compared.
-COMPARED = ("traffic",)
+COMPARED = ("traffic", "volume", "visitors")
 
 
 def sections(
@@ -22,7 +25,7 @@ def sections(
     """Return the page: the figures of the selection, beside those of another period if they are given."""
     return [
         state.flow(figures, now),
-        traffic.overview(figures, before),
+        totals.overview(figures, before),
         traffic.timeline(figures, before, selection),
         noticed.section(figures),
         traffic.rankings(figures, selection),

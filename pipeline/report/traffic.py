@@ -1,15 +1,24 @@
-"""What the records say: totals, and plots over one axis of time with what was noticed marked on it."""
+"""What the records say over time, what was noticed marked on the same axis; and what is most frequent."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from pipeline.report import cells, words
 from pipeline.report.axis import Axis, axis_of
-from pipeline.report.blocks import Block, Cell, Figure, Grid, Note, Section, State, Tile, Tiles
-from pipeline.report.chart import Frame, Mark, Series, lines, stacked
-from pipeline.report.figures import Compared, Figures, Period, Selection, Trouble, ranked_period, rows
-from pipeline.report.noticed import marks, noticed
+from pipeline.report.blocks import Block, Cell, Figure, Grid, Note, Section, State
+from pipeline.report.chart import Frame, Mark, Series, Unit, lines, stacked
+from pipeline.report.figures import (
+    Compared,
+    Figures,
+    Period,
+    Selection,
+    Trouble,
+    floor,
+    latency_unit,
+    ranked_period,
+    rows,
+)
+from pipeline.report.noticed import marks
 
 #: Status class → its name and style; None is a record without a status.
 CLASSES: dict[int | None, tuple[str, str]] = {
@@ -24,68 +33,14 @@ CLASSES: dict[int | None, tuple[str, str]] = {
 RANKED = {
     "paths": ("Most requested paths", ("path", "hits", "bytes"), ("path", "hits", "bytes")),
     "errors": ("Errors by path", ("path", "status", "hits"), ("path", "status", "hits")),
-    "agents": ("Agents", ("agent", "hits", "bytes"), ("user_agent", "hits", "bytes")),
+    "slow": ("Slowest paths", ("path", "mean", "hits"), ("path", "mean_seconds", "hits")),
     "addresses": ("Addresses", ("address", "hits", "bytes"), ("ip", "hits", "bytes")),
+    "agents": ("Agents", ("agent", "hits", "bytes"), ("user_agent", "hits", "bytes")),
+    "browsers": ("Browsers", ("browser", "hits", "bytes"), ("browser", "hits", "bytes")),
+    "countries": ("Countries", ("country", "hits", "bytes"), ("country", "hits", "bytes")),
 }
-#: Stands for a figure that has no answer yet.
-LATE = "?"
 #: Status classes of errors: of the client, of the server.
 CLIENT, SERVER = 4, 5
-
-
-def overview(figures: Figures, before: Compared | None) -> Section:
-    """Return the totals of the period, beside those of another one where they are compared."""
-    hits, earlier = _by_class(figures), _by_class(before.figures if before else {})
-    total = sum(hits.values())
-    trouble = figures.get("traffic")
-    if isinstance(trouble, Trouble):
-        return Section("overview", "Overview", [Note(trouble.message, State.WARN)], is_wide=True)
-    tiles = [
-        Tile("Records", words.count(total), _change(total, sum(earlier.values()), before)),
-        _errors("Server errors", SERVER, hits, earlier, before),
-        _errors("Client errors", CLIENT, hits, earlier, before),
-        Tile("Rejected lines", _rejected(figures), "stored since the first day of the period"),
-        Tile("Noticed", _noticed(figures), "drifts and findings in the period"),
-    ]
-    return Section("overview", "Overview", [Tiles(tiles)], is_wide=True)
-
-
-def _rejected(figures: Figures) -> str:
-    if isinstance(figures.get("rejected"), Trouble):
-        return LATE
-    return words.count(sum(row["count"] for row in rows(figures, "rejected")))
-
-
-def _noticed(figures: Figures) -> str:
-    if any(isinstance(figures.get(part), Trouble) for part in ("drifts", "findings")):
-        return LATE
-    return words.count(len(noticed(figures)))
-
-
-def _change(now: int, earlier: int, before: Compared | None) -> str:
-    return "" if before is None else words.change(now, earlier)
-
-
-def _errors(
-    label: str,
-    kind: int,
-    hits: dict[int | None, int],
-    earlier: dict[int | None, int],
-    before: Compared | None,
-) -> Tile:
-    count, total = hits.get(kind, 0), sum(hits.values())
-    detail = f"{words.count(count)} records"
-    if before is not None:
-        detail += f"; before {words.share(earlier.get(kind, 0), sum(earlier.values()))}"
-    state = State.WARN if kind == SERVER and count else State.PLAIN
-    return Tile(label, words.share(count, total), detail, state)
-
-
-def _by_class(figures: Figures) -> dict[int | None, int]:
-    sums: dict[int | None, int] = {}
-    for row in rows(figures, "traffic"):
-        sums[row["status_class"]] = sums.get(row["status_class"], 0) + row["hits"]
-    return sums
 
 
 def timeline(figures: Figures, before: Compared | None, selection: Selection) -> Section:
@@ -98,6 +53,7 @@ def timeline(figures: Figures, before: Compared | None, selection: Selection) ->
     by_class = _binned(figures, axis)
     compared = None if before is None else _compared(before, axis)
     blocks: list[Block] = [_records(axis, marked, by_class, compared), _shares(axis, marked, by_class)]
+    blocks += [_volume(figures, axis, marked), *_latency(figures, axis, marked)]
     return Section("timeline", "Over time", blocks, is_wide=True)
 
 
@@ -143,6 +99,35 @@ def _shares(axis: Axis, marked: Sequence[Mark], by_class: dict[int | None, list[
     return Figure(title, svg, legend(series), table_of(title, axis.bins(), series, percent))
 
 
+def _volume(figures: Figures, axis: Axis, marked: Sequence[Mark]) -> Figure:
+    values = [0] * len(axis.bins())
+    for row in rows(figures, "volume"):
+        number = axis.bin(row["moment"])
+        if 0 <= number < len(values):
+            values[number] += row["bytes"] or 0
+    title = f"Bytes sent, a bar for {words.seconds(axis.step.total_seconds())}"
+    series = [Series("bytes", "c3", values)]
+    svg = stacked(Frame(title, axis, marked, words.size), series)
+    return Figure(title, svg, legend(series), table_of(title, axis.bins(), series, words.size))
+
+
+def _latency(figures: Figures, axis: Axis, marked: Sequence[Mark]) -> list[Figure]:
+    """Return the plot of latencies, none where no record has a duration."""
+    unit = latency_unit(axis.period)
+    found = {row["moment"]: row for row in rows(figures, "latency")}
+    if not found:
+        return []
+    # A bin shorter than the unit shows what its unit has.
+    units = [found.get(floor(moment, unit), {}) for moment in axis.bins()]
+    series = [
+        Series(name, style, [row.get(name) for row in units])
+        for name, style in (("p50", "c2"), ("p90", "c4"), ("p99", "c5"))
+    ]
+    title = f"Latency, quantiles of each {words.seconds(unit.total_seconds())}"
+    svg = lines(Frame(title, axis, marked, words.seconds), series)
+    return [Figure(title, svg, legend(series), table_of(title, axis.bins(), series, words.seconds))]
+
+
 def _percent(hits: Sequence[int], totals: Sequence[int]) -> list[float | None]:
     return [100 * part / whole if whole else None for part, whole in zip(hits, totals, strict=True)]
 
@@ -157,7 +142,9 @@ def legend(series: Sequence[Series]) -> list[tuple[str, str]]:
     return [(each.style, each.name) for each in series]
 
 
-def table_of(title: str, bins: Sequence[datetime], series: Sequence[Series], unit: Any = words.count) -> Grid:
+def table_of(
+    title: str, bins: Sequence[datetime], series: Sequence[Series], unit: Unit = words.count
+) -> Grid:
     """Return the values of a plot as a table; bins without any value are left out."""
     rows_ = [
         [

@@ -130,3 +130,30 @@ def test_an_engine_of_readers_cannot_write(database_url: str) -> None:
     with pytest.raises(PipelineError, match=r"read-?only"), transaction(engine) as connection:
         connection.execute(text("DELETE FROM sources"))
     engine.dispose()
+
+
+def test_bytes_visitors_and_countries(ask: Ask) -> None:
+    """Bytes by minute, visitors of the hours that are touched, and an address of no country."""
+    assert [row[2] for row in ask("volume").rows] == [20, 10, 10, 10]
+    assert ask("visitors").rows == [(1,)]
+    assert ask("visitors", minutes=60 * 24 * 60).rows == []
+    assert ask("countries").columns == ("country", "hits", "bytes")
+
+
+@pytest.mark.parametrize(("minutes", "count"), [(60, 2), (600, 1), (60 * 24 * 20, 1)])
+def test_latency(engine: Engine, minutes: int, count: int) -> None:
+    """By minute, by hour, by day: wherever lines have durations."""
+    lines = [
+        b'{"time": "2026-03-01T10:%02d:00Z", "status": 200, "path": "/s", "request_time": 0.25}\n' % minute
+        for minute in (0, 0, 7)
+    ]
+    CleanStore(engine).store(Batch(Source("ab" * 16, "w", "/j.log", format="json"), 0, b"".join(lines)))
+    parts = overview.parts(engine, dict)
+    selection = Selection(Period(SINCE, SINCE + timedelta(minutes=minutes)))
+    found = parts["latency"](selection).named()
+
+    assert len(found) == count
+    assert sum(row["hits"] for row in found) == 3
+    assert all(row["p50"] == pytest.approx(0.25, rel=0.02) for row in found)
+    (slow,) = parts["slow"](selection).named()
+    assert (slow["path"], slow["hits"]) == ("/s", 3)

@@ -50,7 +50,18 @@ def test_html_says_the_figures() -> None:
     """Totals, shares, the missing bytes and what was noticed are in the text."""
     text = " ".join(read(written(document(), "html")).texts)
 
-    for figure in ("13", "7.69 %", "15.38 %", "10 B", "status drift", "2.0", "2xx success"):
+    for figure in (
+        "13",
+        "7.69 %",
+        "15.38 %",
+        "10 B",
+        "12 ms",
+        "1.2 s",
+        "4.0 KiB",
+        "status drift",
+        "2.0",
+        "2xx success",
+    ):
         assert figure in text
 
 

@@ -74,7 +74,7 @@ def test_the_page_says_the_figures(start: Start) -> None:
     assert answer.status == 200
     for text in ("7.69 %", "clean_logs", "queue-data-lake", '<option value="1" selected>1: /a</option>'):
         assert text in answer.text
-    assert answer.text.count('<svg class="plot"') == 3
+    assert answer.text.count('<svg class="plot"') == 5
 
 
 @pytest.mark.parametrize("path", PAGES)
