@@ -115,6 +115,12 @@ beat_schedule = {
         "schedule": _settings.audit_seconds,
         "options": {"expires": _settings.audit_seconds},
     },
+    # Seconds: it seals the days that have ended, so all but one of these have nothing to do.
+    "close the chain": {
+        "task": "seals.close",
+        "schedule": 21_600.0,
+        "options": {"expires": 21_600.0},
+    },
     # Seconds: rows are old enough from one day to the next; what one look has no time for, the next one has.
     "remove what is old enough": {
         "task": "retention.expire",

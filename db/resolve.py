@@ -23,11 +23,12 @@ from db.ledger import CLEAN, LAKE
 from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Source
 from db.rebuild import LakeGap, held_bytes
 from db.removals import Place, RangeRemoved, removed_ranges
+from db.seals import sealed_end
 from db.store import CleanStore, LakeStore
 from db.summaries import prefer_summaries
 from pipeline import batch
 from pipeline.enrich.enrichment import NOTHING, Enrichment
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, PermanentError
 
 
 class Keep(StrEnum):
@@ -115,6 +116,7 @@ def resolve(
     Raises:
         ConfigurationError: there is no conflict with this id.
         LakeGap: the lake lacks bytes that stand beside the range in its segment; repair them first.
+        PermanentError: the lake's bytes there are sealed (db/seals.py); only the first can be kept.
         RangeRemoved: bytes of its segments were removed on purpose; only the first can be kept.
         DatabaseUnavailable: nothing is changed.
     """
@@ -230,6 +232,11 @@ class _Resolver:
         segments = ledger.overlapping(self._connection, *place, lock=True)
         low = min([start, *(segment.start for segment in segments)])
         high = max([end, *(segment.end for segment in segments)])
+        if conflict.stage == LAKE and (end_ := sealed_end(self._connection, conflict.source_id)) > low:
+            raise PermanentError(
+                f"source {conflict.source_id}: bytes up to {end_} of the lake are sealed, and what is sealed "
+                "does not change: keep the first; the conflict keeps the second apart"
+            )
         place_ = Place(conflict.source_id, conflict.stage)
         if removed := removed_ranges(self._connection, place_, low, high):
             raise RangeRemoved(

@@ -47,6 +47,7 @@ GRANTS: dict[str, dict[str, str]] = {
         **_LEDGER,
         "segments": "SELECT, INSERT, UPDATE (is_counted)",
         "raw_logs": "SELECT, INSERT",
+        "seals": "SELECT, INSERT",
         # Its maintenance tasks audit, count for reports, look for drifts and threats, and send alerts.
         "clean_records": "SELECT",
         "rejected_lines": "SELECT",
@@ -71,8 +72,8 @@ GRANTS: dict[str, dict[str, str]] = {
     MAINTENANCE: {
         "sources": "SELECT, INSERT, UPDATE",
         "formats": "SELECT, INSERT",
-        # What was removed stays noted.
-        "removals": "SELECT, INSERT",
+        # What was removed stays noted, and what is sealed stays so.
+        **dict.fromkeys(("removals", "seals"), "SELECT, INSERT"),
         **dict.fromkeys(
             ("segments", "conflicts", "watches", *COUNTS, *_DRIFTS, *_FINDINGS, *TABLES),
             "SELECT, INSERT, UPDATE, DELETE",

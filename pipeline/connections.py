@@ -21,6 +21,8 @@ SECRETS = {
     "DATABASE_URL": "database_url",
     "SLUICE_SIGNING_KEY": "signing_key",
     "SLUICE_PREVIOUS_SIGNING_KEY": "previous_signing_key",
+    "SLUICE_SEAL_KEY": "seal_key",
+    "SLUICE_PREVIOUS_SEAL_KEY": "previous_seal_key",
     "SLUICE_PRIVACY_KEY": "privacy_key",
     "SLUICE_WEB_AUTH": "web_auth",
 }
@@ -59,6 +61,14 @@ class Connections(BaseSettings):
         SecretStr(""),
         alias="SLUICE_PREVIOUS_SIGNING_KEY",
         description="accepted beside the other while keys are changed",
+    )
+    seal_key: SecretStr = Field(
+        SecretStr(""), alias="SLUICE_SEAL_KEY", description="signs the seals of the lake's hash chain"
+    )
+    previous_seal_key: SecretStr = Field(
+        SecretStr(""),
+        alias="SLUICE_PREVIOUS_SEAL_KEY",
+        description="accepted beside the other until every source has a new seal",
     )
     privacy_file: Path | None = Field(
         None, alias="SLUICE_PRIVACY_FILE", description="rules for columns of clean; empty: all is kept"
@@ -104,7 +114,9 @@ class Connections(BaseSettings):
             )
         return value
 
-    @field_validator("signing_key", "previous_signing_key", "privacy_key", mode="after")
+    @field_validator(
+        "signing_key", "previous_signing_key", "seal_key", "previous_seal_key", "privacy_key", mode="after"
+    )
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value().encode()) < KEY_BYTES:
@@ -120,13 +132,21 @@ class Connections(BaseSettings):
     @property
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys whose signatures are accepted, the one that signs first; empty: nothing is signed."""
-        keys = (self.signing_key, self.previous_signing_key)
-        return tuple(key.get_secret_value().encode() for key in keys if key.get_secret_value())
+        return _set_keys(self.signing_key, self.previous_signing_key)
+
+    @property
+    def seal_keys(self) -> tuple[bytes, ...]:
+        """The keys that seals may be signed by, the one that signs first; empty: none is signed."""
+        return _set_keys(self.seal_key, self.previous_seal_key)
 
     @cached_property
     def privacy(self) -> privacy.Policy:
         """What clean keeps of each column."""
         return privacy.read(self.privacy_file, self.privacy_key.get_secret_value().encode())
+
+
+def _set_keys(*keys: SecretStr) -> tuple[bytes, ...]:
+    return tuple(key.get_secret_value().encode() for key in keys if key.get_secret_value())
 
 
 def _check_port(url: str) -> None:

@@ -22,7 +22,7 @@ app = Celery(
     include=[
         "tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead", "tasks.detect",
         "tasks.drift", "tasks.partitions", "tasks.replay", "tasks.retention", "tasks.topology",
-        "tasks.traffic",
+        "tasks.seals", "tasks.traffic",
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -9,13 +10,18 @@ from sqlalchemy import Engine
 
 from db.audit import AuditReport, Dead, SourceAudit, audit
 from db.rebuild import held_pieces
+from db.seals import close
+from db.unbroken import ChainReport, Kept, verify
 from pipeline.checkpoint import read_generations, read_offsets
 from pipeline.cli import options, output
+from pipeline.cli.chain import answer as chain_answer
+from pipeline.cli.chain import kept_heads
+from pipeline.cli.chain import show as show_chain
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.mender import words
 from pipeline.cli.sources import open_database
 from pipeline.depths import queue_depths
-from pipeline.errors import PermanentError, PipelineError
+from pipeline.errors import ConfigurationError, PermanentError, PipelineError
 from pipeline.generation import Generation
 from pipeline.publish import Publisher
 from pipeline.settings import Settings
@@ -31,29 +37,53 @@ IDENTICAL_REST = "identical where not removed"
 @click.command("audit")
 @click.option("--deep", is_flag=True, help="Also check every line, and compare with the files.")
 @click.option("--repair", "mend", is_flag=True, help="Publish again what is missing.")
+@click.option("--chain", is_flag=True, help="Also compare the lake's ledger with its seals.")
+@click.option("--seal", is_flag=True, help="With --chain: first seal what is stored by now.")
+@click.option(
+    "--heads",
+    metavar="FILE",
+    help="With --chain: heads that were kept, as --json printed them, must be in it.",
+)
 @options.common
-def command(deep: bool, mend: bool, as_json: bool) -> int:
+def command(deep: bool, mend: bool, chain: bool, seal: bool, heads: str | None, as_json: bool) -> int:  # noqa: PLR0917 - one for each option
     """Compare what each stage holds with what was confirmed: every byte, once.
 
     Missing bytes that wait in dead letters are told apart. Exit code 1 on a gap, a duplicate, a conflict or
     other bytes in the file. --repair publishes what is missing to the stage that misses it; the pools store
     it, and the next audit shows it.
+
+    --chain compares what the lake stored with the seals that beat closes each day: a segment, a seal or, with
+    --deep, a line that was altered since is named, with exit code 1. Removed rows stay in the chain by their
+    segments. Keep what --chain --json prints on another machine: --heads compares with it.
     """
-    settings = options.settings()
+    if (seal or heads) and not chain:
+        raise ConfigurationError("--seal and --heads are about the chain: add --chain")
+    settings, kept = options.settings(), kept_heads(heads)
     with open_database(settings) as engine:
         # Before the look at the tables: what is stored meanwhile is then no dead letter.
         offsets, dead = read_offsets(settings.state_dir), _dead(settings)
         report = audit(engine, offsets, deep=deep, dead=dead)
         files = _compare_all(settings, engine, report) if deep else {}
         repaired = _repair(settings, engine) if mend and report.missing_bytes else None
+        sealed = _chain(settings, engine, kept, seal=seal) if chain else None
     if as_json:
         # Unknown is not none.
         known = {} if dead is not None else {"dead_bytes": None}
-        output.emit_json(_answer(report, files, repaired) | known)
+        chained = {"chain": chain_answer(sealed)} if sealed else {}
+        output.emit_json(_answer(report, files, repaired) | known | chained)
     else:
         _show(report, files, repaired)
+        if sealed:
+            show_chain(sealed, kept)
     differs = any("differs" in result for result in files.values())
-    return OK if report.complete and not differs else FAILED
+    broken = sealed is not None and sealed.breaks
+    return OK if report.complete and not differs and not broken else FAILED
+
+
+def _chain(settings: Settings, engine: Engine, kept: Kept, *, seal: bool) -> ChainReport:
+    if seal:
+        close(engine, settings.seal_keys, datetime.now(UTC))
+    return verify(engine, settings.seal_keys, kept)
 
 
 def _dead(settings: Settings) -> Dead | None:
