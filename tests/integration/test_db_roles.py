@@ -58,6 +58,10 @@ OPERATIONS = {
     "read ledger": "SELECT * FROM segments",
     "read sources": "SELECT * FROM sources",
     "read removals": "SELECT * FROM removals",
+    "read seals": "SELECT * FROM seals",
+    "add a seal": "INSERT INTO seals SELECT * FROM seals",
+    "change a seal": "UPDATE seals SET signature = NULL",
+    "break a seal": "DELETE FROM seals",
     "change a line": "UPDATE raw_logs SET line = 'forged'",
     "change a record": "UPDATE clean_records SET status = 500",
     "move a segment": "UPDATE segments SET end_offset = end_offset + 1",
@@ -99,7 +103,7 @@ OPERATIONS = {
 ALLOWED = {
     LAKE: {
         "read lake", "read rejected", "read conflicts", "read ledger", "read sources", "read removals",
-        "prepare months", "read findings", "close findings", "read alerts",
+        "prepare months", "read seals", "add a seal", "read findings", "close findings", "read alerts",
     },
     CLEAN: {"read conflicts", "read ledger", "read sources", "read removals", "note a format"},
     MAINTENANCE: {
@@ -107,7 +111,7 @@ ALLOWED = {
         "change a line", "change a record", "move a segment", "note a format", "change a source",
         "delete lines", "delete records", "delete segments", "read removals", "note a removal",
         "read findings", "close findings", "delete findings", "silence", "read alerts",
-        "drop a month", "hold a month",
+        "drop a month", "hold a month", "read seals", "add a seal",
     },
     BEAT: set(),
     READER: {"read clean", "read sources", "read removals", "read findings"},

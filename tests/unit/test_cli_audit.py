@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from db import schema
 from db.engine import make_engine, transaction
@@ -16,7 +17,7 @@ from db.store import CleanStore, LakeStore
 from pipeline import topology
 from pipeline.batch import Batch, Source
 from pipeline.checkpoint import FILE_NAME, CheckpointStore
-from pipeline.cli.main import FAILED, OK, main
+from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.depths import queue_depths
 from pipeline.fingerprint import Fingerprint
 from pipeline.generation import Generation
@@ -201,3 +202,48 @@ def test_what_was_removed_is_told_and_completes(
     assert "in both stages, once, but for what was removed\n" in told
     assert "removed by retention from lake: 1 lines, 20 bytes\n" in told
     assert target.read_bytes() == CONTENT[:20] + b" " * 19 + b"\n" + CONTENT[40:]
+
+
+def test_the_chain_is_audited(
+    settings: Settings,
+    log: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """--seal closes the chain, --heads finds what was kept in it; what was altered is named with code 1."""
+    monkeypatch.setenv("SLUICE_SEAL_KEY", "s" * 32)
+    store(settings, log, (0, END), (0, END))
+    kept = tmp_path / "heads.json"
+
+    assert main(["audit", "--chain", "--seal", "--json"]) == OK
+    kept.write_text(capsys.readouterr().out)
+    report = answer(capsys, OK, "audit", "--chain", "--heads", str(kept))["chain"]
+    assert main(["audit", "--chain", "--heads", str(kept)]) == OK
+    assert "chain unbroken: 400 bytes of 1 sources are as sealed\nand 1 heads" in capsys.readouterr().out
+    assert (report["sealed_bytes"], report["breaks"]) == (END, [])
+    assert [(head["end"], head["is_signed"]) for head in report["heads"]] == [(END, True)]
+
+    engine = make_engine(settings.sqlalchemy_url)
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE segments SET line_count = 21 WHERE stage = 'lake'"))
+    engine.dispose()
+
+    assert main(["audit", "--chain"]) == FAILED
+    assert f"chain broken: bytes [0, {END}) of {log}: the segment is not" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seal"], "add --chain"),
+        (["--chain", "--heads", "/nonexistent"], "--heads /nonexistent: No such file"),
+        (["--chain", "--heads", __file__], "is not what `audit --chain --json` prints"),
+    ],
+)
+def test_wrong_heads_are_refused(
+    settings: Settings, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be compared is an error that says why, not an unbroken chain."""
+    assert main(["audit", *arguments]) == USAGE
+    assert said in capsys.readouterr().err

@@ -15,7 +15,10 @@ VALUES = {
     "DATABASE_URL": "postgresql://u:canary@127.0.0.1/logs",
     "SLUICE_SIGNING_KEY": "canary" * 6,
     "SLUICE_PREVIOUS_SIGNING_KEY": "canary" * 7,
+    "SLUICE_SEAL_KEY": "canary" * 9,
+    "SLUICE_PREVIOUS_SEAL_KEY": "canary" * 10,
     "SLUICE_PRIVACY_KEY": "canary" * 8,
+    "SLUICE_WEB_AUTH": "web:canary",
 }
 
 
