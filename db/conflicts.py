@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import zstandard
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exists, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.ledger import StoredSegment
 from db.models import Conflict
 from db.rebuild import held_bytes
+from db.removals import Place, kept_ranges
 from pipeline.batch import Batch
+
+#: Columns that tell which bytes came: a batch's id is made of its source, range and checksum.
+_WHICH = ("source_id", "stage", "start_offset", "end_offset", "batch_id")
 
 
 def keep_conflicts(
@@ -31,15 +35,17 @@ def keep_conflicts(
     conflicting = 0
     for segment in known:
         part = batch.slice(max(segment.start, batch.start), min(segment.end, batch.end))
-        if not _agrees(connection, source_id, segment, part):
+        if not _agrees(connection, source_id, stage, segment, part):
             _keep(connection, source_id, stage, part, now)
             conflicting += len(part.block)
     return conflicting
 
 
-def _agrees(connection: Connection, source_id: int, segment: StoredSegment, part: Batch) -> bool:
+def _agrees(connection: Connection, source_id: int, stage: str, segment: StoredSegment, part: Batch) -> bool:
     if (segment.start, segment.end) == (part.start, part.end):
-        return segment.checksum == part.checksum
+        own = segment.checksum == part.checksum
+        # Of lines that were removed on purpose no other content is kept either.
+        return own or not kept_ranges(connection, Place(source_id, stage), part.start, part.end)
     # Part of a segment has no checksum of its own. The lake has its bytes; where it does not yet (clean may
     # be ahead of lake), or this role may not read it, nothing can be compared, and the lake will see the
     # same batch on its own queue.
@@ -59,7 +65,10 @@ def _keep(connection: Connection, source_id: int, stage: str, part: Batch, now: 
         "batch_id": uuid.UUID(part.id),
         "seen_at": now,
     }
-    connection.execute(dialect.insert(Conflict).on_conflict_do_nothing(), values)
+    same = [Conflict.__table__.c[name] == values[name] for name in _WHICH]
+    # One of the same bytes may hold stars in the place of erased lines: then its checksum is another.
+    if not connection.execute(select(exists().where(*same))).scalar_one():
+        connection.execute(dialect.insert(Conflict).on_conflict_do_nothing(), values)
 
 
 def may_read_lake(connection: Connection) -> bool:

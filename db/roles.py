@@ -40,6 +40,7 @@ _LEDGER = {
 #: The tables of the counts for reports.
 COUNTS = ("traffic_minutes", "traffic_days", "traffic_latencies", "traffic_visitors")
 _DRIFTS = ("drift_states", "drift_events")
+_REPORTED = ("clean_logs", "sources", "formats", "removals", "erasures", "findings", "silences")
 _FINDINGS = ("detection_states", "findings", "silences", "alerts")
 GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
@@ -74,6 +75,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "formats": "SELECT, INSERT",
         # What was removed stays noted, and what is sealed stays so.
         **dict.fromkeys(("removals", "seals"), "SELECT, INSERT"),
+        "erasures": "SELECT, INSERT, UPDATE (finished_at, counts, findings)",
         **dict.fromkeys(
             ("segments", "conflicts", "watches", *COUNTS, *_DRIFTS, *_FINDINGS, *TABLES),
             "SELECT, INSERT, UPDATE, DELETE",
@@ -88,9 +90,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "conflicts": "SELECT (id, resolved_at)",
         "alembic_version": "SELECT",
     },
-    READER: dict.fromkeys(
-        ("clean_logs", "sources", "formats", "removals", *COUNTS, *_DRIFTS, "findings", "silences"), "SELECT"
-    ),
+    READER: dict.fromkeys((*_REPORTED, *COUNTS, *_DRIFTS), "SELECT"),
 }
 
 

@@ -70,3 +70,13 @@ def _file_system(path: Path, mounts: Path) -> str:
 
 def _unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def rewrite(connection: sqlite3.Connection) -> bool:
+    """Write the whole file anew, so that no deleted byte is left in it or beside it; tell whether it is done.
+
+    It is not done while someone else reads or writes, and needs as much free space as the file has.
+    """
+    connection.execute("VACUUM")
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy

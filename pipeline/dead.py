@@ -89,10 +89,9 @@ def scan(settings: Settings, queue: str) -> Iterator[DeadLetter]:
     Raises:
         BrokerUnavailable: the broker does not answer.
     """
-    with _channel(settings) as channel:
-        # The channel's end gives back what was not acknowledged.
-        for message in _messages(channel, queue):
-            yield _describe(settings, queue, message)
+    with open_channel(settings) as channel:
+        for message in messages(channel, queue):
+            yield describe(settings, queue, message)
 
 
 def replay(settings: Settings, queue: str, choose: Choice) -> int:
@@ -134,9 +133,9 @@ def purge(settings: Settings, queue: str, choose: Choice) -> int:
 
 def _take(settings: Settings, queue: str, choose: Choice, act: Callable[[Any, Any], None]) -> int:
     count = 0
-    with _channel(settings) as channel:
-        for message in _messages(channel, queue):
-            if choose(_describe(settings, queue, message)):
+    with open_channel(settings) as channel:
+        for message in messages(channel, queue):
+            if choose(describe(settings, queue, message)):
                 act(channel, message)
                 message.ack()
                 count += 1
@@ -144,7 +143,12 @@ def _take(settings: Settings, queue: str, choose: Choice, act: Callable[[Any, An
 
 
 @contextmanager
-def _channel(settings: Settings) -> Iterator[Any]:
+def open_channel(settings: Settings) -> Iterator[Any]:
+    """Yield a channel on which every queue is there; its end gives back what was not acknowledged.
+
+    Raises:
+        BrokerUnavailable: the broker does not answer.
+    """
     connection = connect(settings)
     with translated(connection), connection:
         topology.declare(connection)
@@ -152,7 +156,8 @@ def _channel(settings: Settings) -> Iterator[Any]:
             yield channel
 
 
-def _messages(channel: Any, queue: str) -> Iterator[Any]:
+def messages(channel: Any, queue: str) -> Iterator[Any]:
+    """Yield the dead letters of a live queue, oldest first, to be acknowledged or left."""
     # As many as wait now: what is rejected meanwhile belongs to the next look.
     dead = kombu.Queue(topology.dead_name(queue), no_declare=True)(channel)
     waiting = channel.queue_declare(queue=dead.name, passive=True).message_count
@@ -166,7 +171,8 @@ def _messages(channel: Any, queue: str) -> Iterator[Any]:
         yield message
 
 
-def _describe(settings: Settings, queue: str, message: Any) -> DeadLetter:
+def describe(settings: Settings, queue: str, message: Any) -> DeadLetter:
+    """Return what a message of a dead-letter queue is."""
     headers = message.headers or {}
     failure = headers.get(FAILURE_HEADER)
     failure = failure if isinstance(failure, dict) else {}

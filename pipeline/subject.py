@@ -12,6 +12,7 @@ import hmac
 import ipaddress
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -26,7 +27,7 @@ LEAST_CHARACTERS = 3
 BLANK = b"*"
 #: Stands before what is hashed, so that the hash is none of the pseudonyms that the same key makes.
 CONTEXT = b"sluice erasure 1\n"
-_LINE = re.compile(rb"[^\n]*\n?")
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 class Kind(StrEnum):
@@ -116,24 +117,11 @@ class Subject:
         """Return a text with stars for the value."""
         return self._pattern.sub("***", text)
 
-    def blanked(self, block: bytes) -> tuple[bytes, int]:
-        """Return a block of whole lines with stars for each that holds the value, and how many these are.
-
-        Every other byte keeps its place.
-        """
+    def lines_of(self, block: bytes) -> list[tuple[int, int]]:
+        """Return start and end in the block of each line that holds the value, its newline included."""
         if not self.holds(readable(block)):
-            return block, 0
-        count = 0
-
-        def blank(line: bytes) -> bytes:
-            nonlocal count
-            if not self.holds(readable(line)):
-                return line
-            count += 1
-            content = line.removesuffix(b"\n")
-            return BLANK * len(content) + line[len(content) :]
-
-        return b"".join(blank(match[0]) for match in _LINE.finditer(block)), count
+            return []
+        return [match.span() for match in _LINE.finditer(block) if self.holds(readable(match[0]))]
 
     def digest(self, key: bytes) -> str:
         """Return the keyed hash of kind and value: with the key a person can tell whom a receipt is about."""
@@ -174,6 +162,15 @@ def subject(kind: Kind, value: str, key: bytes = b"") -> Subject:
     if kind is Kind.EMAIL and "@" not in value:
         raise ConfigurationError("--email: there is no @ in it; is it a --user?")
     return Subject(kind, value, key)
+
+
+def blanked(block: bytes, lines: Iterable[tuple[int, int]]) -> bytes:
+    """Return a block with stars for these of its lines; every other byte keeps its place."""
+    content = bytearray(block)
+    for start, end in lines:
+        text = end - block.endswith(b"\n", start, end)
+        content[start:text] = BLANK * (text - start)
+    return bytes(content)
 
 
 def readable(line: bytes) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 
 from db.archive.container import Archive
 from db.columns import Moment, moment_text
+from db.erasures import Erasure
 from db.models import Base, CleanRecord, Conflict, Format, RawLog, RejectedLine, Segment, Source
 from db.removals import Removal
 from db.seals import Seal
@@ -22,11 +23,11 @@ from pipeline.errors import ConfigurationError
 
 #: In the order in which they can be filled: who is referred to comes first.
 MODELS: tuple[type[Base], ...] = (
-    Source, Format, Segment, Removal, Seal, Conflict, RawLog, RejectedLine, CleanRecord
+    Source, Format, Segment, Removal, Seal, Erasure, Conflict, RawLog, RejectedLine, CleanRecord
 )  # fmt: skip
 TABLES: dict[str, FromClause] = {model.__tablename__: model.__table__ for model in MODELS}
 #: Tables that archives of earlier versions do not have.
-LATER = {Removal.__tablename__, Seal.__tablename__}
+LATER = {Removal.__tablename__, Seal.__tablename__, Erasure.__tablename__}
 NULL = "\\N"
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

@@ -26,6 +26,8 @@ COMMANDS = {
     "web": "Show flow, traffic and changes on a page that only reads.",
     "report": "Write a report of a period as HTML, Markdown or JSON.",
     "retention": "Remove rows that are older than they are to be kept.",
+    "erase": "Erase one person's lines everywhere, with a receipt.",
+    "compliance": "List what was removed by age and by erasures.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",

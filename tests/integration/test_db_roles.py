@@ -71,6 +71,10 @@ OPERATIONS = {
     "delete records": "DELETE FROM clean_records",
     "delete segments": "DELETE FROM segments",
     "note a removal": "INSERT INTO removals SELECT * FROM removals",
+    "read receipts": "SELECT * FROM erasures",
+    "finish a receipt": "UPDATE erasures SET finished_at = now()",
+    "change a receipt": "UPDATE erasures SET requested_by = 'x'",
+    "forget receipts": "DELETE FROM erasures",
     "change a removal": "UPDATE removals SET line_count = 0",
     "forget removals": "DELETE FROM removals",
     "empty the lake": "TRUNCATE raw_logs",
@@ -112,9 +116,10 @@ ALLOWED = {
         "delete lines", "delete records", "delete segments", "read removals", "note a removal",
         "read findings", "close findings", "delete findings", "silence", "read alerts",
         "drop a month", "hold a month", "read seals", "add a seal",
+        "read receipts", "finish a receipt",
     },
     BEAT: set(),
-    READER: {"read clean", "read sources", "read removals", "read findings"},
+    READER: {"read clean", "read sources", "read removals", "read receipts", "read findings"},
     WEB: {"read rejected", "read ledger", "read sources", "read removals", "read findings"},
 }  # fmt: skip
 
