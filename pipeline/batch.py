@@ -104,7 +104,9 @@ class Batch:
         return f"<batch {self.source.key[:8]} [{self.start}, {self.end}) {self.line_count} lines>"
 
     def slice(self, start: int, end: int) -> "Batch":
-        """Return the part of this batch at [start, end) of the source."""
+        """Return the part of this batch at [start, end) of the source; for all of it, the batch itself."""
+        if (start, end) == (self.start, self.end):
+            return self  # with its checksum, which takes 0.16 s per million lines
         return Batch(self.source, start, self.block[start - self.start : end - self.start])
 
     def encode(self) -> dict[str, Any]:

@@ -94,6 +94,13 @@ def test_slice_is_the_part_at_that_place_of_the_source() -> None:
     assert (part.start, part.end, part.block) == (53, 56, b"345")
 
 
+def test_slice_of_everything_is_the_batch_itself() -> None:
+    """What was computed of a batch, as its checksum, is not computed again for the whole of it."""
+    whole = make_batch(b"0123456789", start=50)
+
+    assert whole.slice(50, 60) is whole
+
+
 def test_repr_shows_no_line() -> None:
     """The text that reaches Flower, events and logs names the batch only."""
     assert repr(make_batch()) == "<batch 01234567 [100, 113) 2 lines>"
