@@ -4,7 +4,6 @@ A field is its length (int4, -1 for NULL) and its binary form; a row is the numb
 the fields (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format").
 """
 
-import ipaddress
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +23,10 @@ _TRAILER = b"\xff\xff"
 NULL = b"\xff\xff\xff\xff"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-#: Numbers of the address families in the binary form of inet: PGSQL_AF_INET and PGSQL_AF_INET6.
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET + 1}
+#: What an address begins with in the binary form of inet: family (PGSQL_AF_INET, PGSQL_AF_INET6), bits of the
+#: network, no CIDR, bytes.
+_INET4 = bytes((socket.AF_INET, 32, 0, 4))
+_INET6 = bytes((socket.AF_INET + 1, 128, 0, 16))
 
 Encoder = Callable[[Any], bytes]
 
@@ -68,9 +69,9 @@ def _timestamp(value: datetime) -> bytes:
 
 
 def _inet(value: str) -> bytes:
-    address = ipaddress.ip_address(value)
-    head = bytes((_FAMILIES[address.version], address.max_prefixlen, 0, len(address.packed)))
-    return _sized(head + address.packed)
+    if ":" in value:
+        return _sized(_INET6 + socket.inet_pton(socket.AF_INET6, value))
+    return _sized(_INET4 + socket.inet_pton(socket.AF_INET, value))
 
 
 def _double(value: float) -> bytes:
@@ -119,7 +120,7 @@ def encode_group(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
     pairs = zip(_encoders(columns), values, strict=True)
     try:
         return b"".join([NULL if value is None else encode(value) for encode, value in pairs])
-    except (struct.error, ValueError, OverflowError) as error:
+    except (struct.error, ValueError, OverflowError, OSError) as error:
         raise RejectedLine(f"a value of {', '.join(columns)} is out of range") from error
 
 
