@@ -10,7 +10,7 @@ from pipeline.exposure import expose
 from pipeline.folders import make_private
 from pipeline.publish import check
 from pipeline.settings import Settings
-from tasks import logs, metrics, schedule
+from tasks import logs, metrics, schedule, stores
 from tasks.consumer import SignsOfLife
 from tasks.control import allow_questions_only
 from tasks.foreign import forget_builtin_tasks
@@ -41,6 +41,8 @@ def prepare_worker(**_: Any) -> None:
     logs.begin(stage)
     metrics.begin(stage)
     expose(Settings.from_environment().metrics_endpoint, metrics.REGISTRY, metrics.PULSE)
+    if stage is topology.Stage.CLEAN:
+        stores.prepare_clean()
     if stage is topology.Stage.LAKE:
         app.amqp.queues.select_add(topology.undeclared(topology.MAINTENANCE_QUEUE))
 

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from db.detecting import Look
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
+from pipeline.enrich import agent
 from pipeline.formats import privacy
 from pipeline.settings import Settings
 
@@ -15,6 +16,12 @@ from pipeline.settings import Settings
 def settings() -> Settings:
     """Return the settings of this process."""
     return Settings.from_environment()
+
+
+def prepare_clean() -> None:
+    """Read before the fork what every child of a clean pool would read again."""
+    if "agent" in settings().enrich.split(","):
+        agent.prepare()
 
 
 @cache
