@@ -23,7 +23,7 @@ from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.formats import get_format, scores
 from pipeline.formats.detection import recognised
 from pipeline.formats.line import LogFormat
-from pipeline.formats.parse import Rejected
+from pipeline.formats.parse import Rejected, collector_paused
 
 log = logging.getLogger(__name__)
 
@@ -190,10 +190,11 @@ class CleanStore(_Store):
         shape = Shape(format_id, parser.format.columns)
         rows: list[Any] = []
         rejected: list[Rejected] = []
-        for piece in parser.pieces(part.block, part.start, at):
-            if piece.starts:
-                rows.append(self._loader.records(part, shape, piece))
-            rejected += piece.rejected
+        with collector_paused():
+            for piece in parser.pieces(part.block, part.start, at):
+                if piece.starts:
+                    rows.append(self._loader.records(part, shape, piece))
+                rejected += piece.rejected
         return _Parsed(part, format_, at, shape, rows, rejected)
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
