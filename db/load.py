@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import accumulate
-from operator import itemgetter
+from itertools import accumulate, repeat
+from operator import is_
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -175,9 +175,9 @@ class SqliteLoader:
         values: list[Sequence[Any]] = [list(map(part.start.__add__, parsed.starts))]
         for group in parsed.groups:
             assert len(group) == len(parsed.starts), "columns are aligned"
-            values += (list(map(itemgetter(number), group)) for number in range(len(group[0])))
+            values += zip(*group, strict=True)
         columns = dict(zip(("line_start", *shape.columns), values, strict=True))
-        filled = {name: column for name, column in columns.items() if column.count(None) < len(column)}
+        filled = {name: column for name, column in columns.items() if not _is_empty(column)}
         return fixed, filled
 
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:  # noqa: ARG002
@@ -211,9 +211,15 @@ class SqliteLoader:
         driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608 - our names
 
 
+def _is_empty(column: Sequence[Any]) -> bool:
+    return all(map(is_, column, repeat(None)))  # ends at the first value, which most columns begin with
+
+
 def _sqlite_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return moment_text(value)
+    if isinstance(value, bool):
+        return int(value)
     return json_text(value) if isinstance(value, dict) else value
 
 

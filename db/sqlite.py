@@ -21,6 +21,9 @@ PRAGMAS = (
     f"PRAGMA journal_size_limit = {64 << 20}",
     f"PRAGMA cache_size = -{32 << 10}",
 )
+# The driver looks for a way to adapt whatever is no number or text, which takes 0.7 µs for each NULL. Told
+# that None stays None, by the fastest function that says so, it looks no more.
+sqlite3.register_adapter(type(None), dict[None, None]().get)
 #: File systems whose locks or shared memory SQLite cannot trust (https://www.sqlite.org/wal.html).
 NETWORK_FILE_SYSTEMS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "fuse.sshfs", "fuse.glusterfs")
