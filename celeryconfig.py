@@ -127,6 +127,11 @@ beat_schedule = {
         "schedule": 3_600.0,
         "options": {"expires": 3_600.0},
     },
+    "send alerts": {
+        "task": "alerts.send",
+        "schedule": _settings.audit_seconds,
+        "options": {"expires": _settings.audit_seconds},
+    },
     "look for attacks, errors and slowness": {
         "task": "detect.look",
         "schedule": _settings.audit_seconds,

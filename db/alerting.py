@@ -1,13 +1,33 @@
-"""The outbox: alerts that wait to be sent, those that were, and what of the findings is in them."""
+"""The outbox: alerts that wait to be sent, those that were, and what of findings and drifts is in them."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import Connection, Engine, Index, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Json
-from db.models import Base
+from db.drifts import DriftEvent, Noticed, described
+from db.engine import reading, transaction
+from db.findings import Finding, FindingRow, State, columns
+from db.models import Base, Source
+from db.silences import SilenceRow, enforce
+from pipeline.detect.sighting import SEVERITIES
+
+#: Most that one alert names; the rest is a number in it.
+MOST_NAMED = 50
+#: What was noticed longer ago is no news: alerts were not set up then.
+MOST_AGE = timedelta(days=1)
+#: For how long sent alerts are kept.
+KEPT = timedelta(days=30)
+#: For how long an alert belongs to the process that sends it; then another one may.
+LEASE = timedelta(minutes=5)
+#: First and longest pause between two attempts; it doubles.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
+#: Rule, and severity, under which a drift is told.
+DRIFT, DRIFT_SEVERITY = "drift", "low"
 
 
 class Alert(Base):
@@ -27,3 +47,162 @@ class Alert(Base):
     sent_at: Mapped[datetime | None]
     #: Why the last attempt failed, in words without secrets.
     problem: Mapped[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An alert that is to be sent now."""
+
+    id: int
+    channel: str
+    content: dict[str, Any]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An alert as people see it in the outbox."""
+
+    id: int
+    channel: str
+    made_at: datetime
+    due_at: datetime
+    attempts: int
+    sent_at: datetime | None
+    problem: str | None
+
+
+def collect(engine: Engine, channels: Sequence[str], host: str, now: datetime) -> int:
+    """Put what was noticed and not told yet into the outbox, one alert a channel; return how many facts.
+
+    A fact is told once, whoever collects at the same time. What is silenced waits, and is told when it lasts
+    longer than its silence.
+
+    Raises:
+        DatabaseUnavailable: nothing is changed.
+    """
+    with transaction(engine) as connection:
+        enforce(connection, now)
+        facts = [*_findings(connection, now), *_drifts(connection, now)]
+        facts.sort(key=lambda fact: -SEVERITIES.index(fact["severity"]))
+        connection.execute(delete(Alert).where(Alert.sent_at < now - KEPT))
+        if not facts or not channels:
+            return len(facts)
+        content = {
+            "host": host,
+            "made": now.isoformat(),
+            "alerts": facts[:MOST_NAMED],
+            "more": len(facts[MOST_NAMED:]),
+        }
+        common = {"content": content, "made_at": now, "due_at": now, "attempts": 0}
+        connection.execute(insert(Alert), [{"channel": channel, **common} for channel in channels])
+    return len(facts)
+
+
+def _findings(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    own = FindingRow
+    untold = own.alerted_at.is_(None) & (own.state != State.SILENCED)
+    # An update that returns what it took: of two at once each row goes to one.
+    marked = update(own).where(untold).values(alerted_at=now).returning(own.id, own.noticed_at)
+    ids = [row.id for row in connection.execute(marked) if row.noticed_at >= now - MOST_AGE]
+    query = select(*columns()).outerjoin(Source, Source.id == own.source_id).where(own.id.in_(ids))
+    return [_finding(Finding(*row)) for row in connection.execute(query.order_by(own.id))]
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return {
+        "id": f"finding {found.id}",
+        "kind": found.kind,
+        "rule": found.rule,
+        "severity": found.severity,
+        "subject": found.subject,
+        "since": found.since.isoformat(),
+        "summary": found.summary,
+        "count": found.count,
+        "source_id": found.source_id,
+        "path": found.path,
+    }
+
+
+def _drifts(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    own = DriftEvent
+    named = (SilenceRow.target == own.kind) | (SilenceRow.target == DRIFT)
+    silent = select(SilenceRow.id).where(named, SilenceRow.until > now).correlate(own)
+    untold = own.alerted_at.is_(None) & ~silent.exists()
+    marked = update(own).where(untold).values(alerted_at=now).returning(own.id, own.noticed_at)
+    ids = [row.id for row in connection.execute(marked) if row.noticed_at >= now - MOST_AGE]
+    query = select(
+        own.id, own.source_id, Source.path, own.kind, own.start_offset, own.end_offset, own.since,
+        own.noticed_at, own.changes, own.examples,
+    ).join(Source, Source.id == own.source_id).where(own.id.in_(ids))  # fmt: skip
+    return [_drift(Noticed(*row)) for row in connection.execute(query.order_by(own.id))]
+
+
+def _drift(drift: Noticed) -> dict[str, Any]:
+    return {
+        "id": f"drift {drift.id}",
+        "kind": DRIFT,
+        "rule": DRIFT,
+        "severity": DRIFT_SEVERITY,
+        "subject": drift.kind,
+        "since": (drift.since or drift.noticed_at).isoformat(),
+        "summary": described(drift),
+        "count": 1,
+        "source_id": drift.source_id,
+        "path": drift.path,
+    }
+
+
+def take_due(engine: Engine, channels: Sequence[str], now: datetime) -> list[Due]:
+    """Return the alerts that are to be sent now, each to one process; what that does not settle is due again.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    due = Alert.sent_at.is_(None) & (Alert.due_at <= now) & Alert.channel.in_(channels)
+    values = {"due_at": now + LEASE, "attempts": Alert.attempts + 1}
+    taken = update(Alert).where(due).values(values)
+    with transaction(engine) as connection:
+        rows = connection.execute(taken.returning(Alert.id, Alert.channel, Alert.content, Alert.attempts))
+        return sorted((Due(*row) for row in rows), key=lambda alert: alert.id)
+
+
+def settle(engine: Engine, alert: Due, problem: str | None, now: datetime) -> None:
+    """Note that an alert was sent, or why not and when it is tried again.
+
+    Raises:
+        DatabaseUnavailable: nothing is noted; it is sent again after its lease.
+    """
+    if problem is None:
+        values: dict[str, Any] = {"sent_at": now, "problem": None}
+    else:
+        pause = min(FIRST_PAUSE * 2 ** min(alert.attempts - 1, 10), LONGEST_PAUSE)
+        values = {"due_at": now + pause, "problem": problem}
+    with transaction(engine) as connection:
+        connection.execute(update(Alert).where(Alert.id == alert.id).values(values))
+
+
+def outbox(engine: Engine, limit: int = 20) -> list[Outgoing]:
+    """Return the newest alerts, in the order in which they were made.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    own = Alert
+    query = select(own.id, own.channel, own.made_at, own.due_at, own.attempts, own.sent_at, own.problem)
+    with reading(engine) as connection:
+        rows = connection.execute(query.order_by(own.id.desc()).limit(limit)).all()
+    return [Outgoing(*row) for row in reversed(rows)]
+
+
+def unsent(engine: Engine) -> dict[str, str | None]:
+    """Return for each channel with alerts that wait after a failure why the newest of them failed.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    waiting = Alert.sent_at.is_(None) & Alert.problem.is_not(None)
+    query = select(Alert.channel, Alert.problem, func.max(Alert.id)).where(waiting)
+    with reading(engine) as connection:
+        rows = connection.execute(query.group_by(Alert.channel, Alert.problem).order_by(func.max(Alert.id)))
+        return {row[0]: row[1] for row in rows}

@@ -17,7 +17,7 @@ from db.engine import reading, transaction
 from db.findings import DetectionState, Finding, FindingRow, columns
 from db.ledger import CLEAN
 from db.models import Segment, Source
-from db.noting import close_quiet, close_rule, note
+from db.noting import close_quiet, close_rule, close_stale, note
 from db.observing import StoredLines
 from db.silences import enforce
 from db.summaries import prefer_summaries, summarise
@@ -108,7 +108,8 @@ class Look:
                 return False, []
             close_rule(connection, source_id, SILENCE)
             added = note(connection, source_id, seen.sightings, now)
-            close_quiet(connection, source_id, seen.reached, now)
+            if seen.reached is not None:
+                close_quiet(connection, source_id, seen.reached)
             enforce(connection, now)
         return True, added
 
@@ -130,6 +131,7 @@ class Look:
                     "performance", SILENCE, rule.severity, row.path, row.silent_after, now, 1, summary
                 )
                 added += note(connection, row.source_id, [seen], now)
+            close_stale(connection, now)
             enforce(connection, now)
         return added
 

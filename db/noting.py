@@ -1,10 +1,10 @@
 """What detections saw, noted: a finding for each rule and subject, which lasts until all is quiet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from db.findings import FindingRow, State
 from pipeline.detect.sighting import SEVERITIES, Sighting
@@ -16,35 +16,60 @@ MOST_PLACES = 5
 #: Longest subject and summary, in characters.
 MOST_SUBJECT, MOST_SUMMARY = 200, 500
 
+_Key = tuple[str, str]
+
 
 def note(
     connection: Connection, source_id: int | None, sightings: Iterable[Sighting], now: datetime
 ) -> list[int]:
     """Note what was seen of a source; return the ids of the findings that are new."""
-    return [added for each in sightings if (added := _noted(connection, source_id, each, now)) is not None]
+    lasting: dict[_Key, dict[str, Any]] = {}
+    over: list[dict[str, Any]] = []
+    seen = list(sightings)
+    for row in _lasting(connection, source_id, sorted({each.rule for each in seen})):
+        lasting[row["rule"], row["subject"]] = dict(row)
+    touched: dict[_Key, None] = {}
+    for each in seen:
+        key = (each.rule, each.subject[:MOST_SUBJECT])
+        known = lasting.get(key)
+        if known is not None and each.since <= known["until"] + QUIET:
+            known |= _continued(known, source_id, each, now)
+        else:
+            if known is not None:
+                over.append(known | {"state": State.CLOSED})
+            lasting[key] = _begun(source_id, each, now)
+        touched[key] = None
+    # First what is over: of one that lasts there is room for one.
+    return _written(connection, [*over, *(lasting[key] for key in touched)])
 
 
-def _noted(connection: Connection, source_id: int | None, seen: Sighting, now: datetime) -> int | None:
-    subject = seen.subject[:MOST_SUBJECT]
-    lasting = connection.execute(
-        select(*FindingRow.__table__.columns).where(
-            FindingRow.rule == seen.rule,
-            FindingRow.subject == subject,
-            FindingRow.source_id.is_(None) if source_id is None else FindingRow.source_id == source_id,
-            FindingRow.state != State.CLOSED,
-        )
-    ).one_or_none()
-    if lasting is not None:
-        if seen.since <= lasting.until + QUIET:
-            _continue(connection, lasting, source_id, seen, now)
-            return None
-        _close(connection, FindingRow.id == lasting.id)
-    values = {
+def _lasting(connection: Connection, source_id: int | None, rules: list[str]) -> Sequence[RowMapping]:
+    """Return what lasts of a source by these rules."""
+    own = FindingRow
+    query = select(*own.__table__.columns).where(
+        own.rule.in_(rules),
+        own.source_id.is_(None) if source_id is None else own.source_id == source_id,
+        own.state != State.CLOSED,
+    )
+    return connection.execute(query).mappings().all()
+
+
+def _written(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:
+    """Write findings, those that have an id in their place; return the ids of the others."""
+    for row in rows:
+        if "id" in row:
+            connection.execute(update(FindingRow).where(FindingRow.id == row["id"]).values(row))
+    new = [row for row in rows if "id" not in row]
+    return list(connection.scalars(insert(FindingRow).returning(FindingRow.id), new)) if new else []
+
+
+def _begun(source_id: int | None, seen: Sighting, now: datetime) -> dict[str, Any]:
+    return {
         "source_id": source_id,
         "kind": seen.kind,
         "rule": seen.rule,
         "severity": seen.severity,
-        "subject": subject,
+        "subject": seen.subject[:MOST_SUBJECT],
         "since": seen.since,
         "until": seen.until,
         "noticed_at": now,
@@ -54,43 +79,35 @@ def _noted(connection: Connection, source_id: int | None, seen: Sighting, now: d
         "evidence": _places(source_id, seen)[:MOST_PLACES],
         "state": State.OPEN,
     }
-    return connection.execute(insert(FindingRow).values(values).returning(FindingRow.id)).scalar_one()
 
 
-def _continue(
-    connection: Connection, lasting: Row[Any], source_id: int | None, seen: Sighting, now: datetime
-) -> None:
-    known = [place for place in lasting.evidence if place not in _places(source_id, seen)]
-    worse = max(lasting.severity, seen.severity, key=SEVERITIES.index)
-    values = {
-        "since": min(lasting.since, seen.since),
-        "until": max(lasting.until, seen.until),
+def _continued(
+    known: Mapping[str, Any], source_id: int | None, seen: Sighting, now: datetime
+) -> dict[str, Any]:
+    added = [place for place in _places(source_id, seen) if place not in known["evidence"]]
+    return {
+        "since": min(known["since"], seen.since),
+        "until": max(known["until"], seen.until),
         "seen_at": now,
-        "count": FindingRow.count + seen.count,
-        "severity": worse,
+        "count": known["count"] + seen.count,
+        "severity": max(known["severity"], seen.severity, key=SEVERITIES.index),
         "summary": seen.summary[:MOST_SUMMARY],
-        "evidence": (known + _places(source_id, seen))[:MOST_PLACES],
+        "evidence": [*known["evidence"], *added][:MOST_PLACES],
     }
-    connection.execute(update(FindingRow).where(FindingRow.id == lasting.id).values(values))
 
 
 def _places(source_id: int | None, seen: Sighting) -> list[dict[str, int]]:
     return [] if source_id is None else [{"source_id": source_id, "offset": each} for each in seen.offsets]
 
 
-def close_quiet(connection: Connection, source_id: int, reached: datetime | None, now: datetime) -> None:
-    """Close the findings of a source of which nothing came for long.
+def close_quiet(connection: Connection, source_id: int, reached: datetime) -> None:
+    """Close the findings of a source of which nothing came for long before its newest record."""
+    _close(connection, (FindingRow.source_id == source_id) & (FindingRow.until < reached - QUIET))
 
-    Args:
-        connection: in a transaction.
-        source_id: of the source.
-        reached: time of its newest record that was looked at.
-        now: the clock, which ends what no record ends.
-    """
-    over = FindingRow.seen_at < now - QUIET
-    if reached is not None:
-        over = or_(over, FindingRow.until < reached - QUIET)
-    _close(connection, (FindingRow.source_id == source_id) & over)
+
+def close_stale(connection: Connection, now: datetime) -> None:
+    """Close the findings, of whichever source, that nothing was added to for long: no record may come."""
+    _close(connection, FindingRow.seen_at < now - QUIET)
 
 
 def _close(connection: Connection, condition: ColumnElement[bool]) -> None:

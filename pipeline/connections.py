@@ -2,14 +2,18 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from pipeline import encryption
+from pipeline.alerts.destination import mailbox, webhook
 from pipeline.formats import privacy
+
+if TYPE_CHECKING:
+    from pipeline.alerts.channels import Channel
 
 #: Broker URLs that Sluice supports; others lose what is not acknowledged in ways it cannot repair.
 BROKER_SCHEMES = ("amqp", "amqps", "embedded")
@@ -24,6 +28,9 @@ SECRETS = {
     "SLUICE_SEAL_KEY": "seal_key",
     "SLUICE_PREVIOUS_SEAL_KEY": "previous_seal_key",
     "SLUICE_PRIVACY_KEY": "privacy_key",
+    "SLUICE_ALERT_WEBHOOK": "alert_webhook",
+    "SLUICE_ALERT_KEY": "alert_key",
+    "SLUICE_ALERT_MAIL": "alert_mail",
     "SLUICE_WEB_AUTH": "web_auth",
 }
 #: Fewest bytes of a key that signs: as many as the digest has.
@@ -80,6 +87,18 @@ class Connections(BaseSettings):
     web_auth: SecretStr = Field(
         SecretStr(""), alias="SLUICE_WEB_AUTH", description="user:password of the page; needed off loopback"
     )
+    # Before the address, which is checked with it.
+    alert_key: SecretStr = Field(
+        SecretStr(""), alias="SLUICE_ALERT_KEY", description="signs what the webhook gets"
+    )
+    alert_webhook: SecretStr = Field(
+        SecretStr(""), alias="SLUICE_ALERT_WEBHOOK", description="https://…: gets a POST for what was noticed"
+    )
+    alert_mail: SecretStr = Field(
+        SecretStr(""),
+        alias="SLUICE_ALERT_MAIL",
+        description="smtp[s]://user:password@host?from=…&to=…: sends mails",
+    )
 
     @field_validator("broker_url", mode="after")
     @classmethod
@@ -115,13 +134,47 @@ class Connections(BaseSettings):
         return value
 
     @field_validator(
-        "signing_key", "previous_signing_key", "seal_key", "previous_seal_key", "privacy_key", mode="after"
+        "signing_key",
+        "previous_signing_key",
+        "seal_key",
+        "previous_seal_key",
+        "privacy_key",
+        "alert_key",
+        mode="after",
     )
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value().encode()) < KEY_BYTES:
             raise ValueError(f"a key has at least {KEY_BYTES} bytes: `openssl rand -hex 32` makes one")
         return value
+
+    @field_validator("alert_webhook", mode="after")
+    @classmethod
+    def _supported_webhook(cls, value: SecretStr, given: ValidationInfo) -> SecretStr:
+        if url := value.get_secret_value():
+            webhook(url, "", allow_plaintext=bool(given.data.get("allow_plaintext")))
+        return value
+
+    @field_validator("alert_mail", mode="after")
+    @classmethod
+    def _supported_mail(cls, value: SecretStr) -> SecretStr:
+        if url := value.get_secret_value():
+            mailbox(url)
+        return value
+
+    @property
+    def alert_channels(self) -> dict[str, "Channel"]:
+        """The ways on which alerts are sent, by name."""
+        # Imported here: most processes send none.
+        from pipeline.alerts.channels import MailChannel, WebhookChannel  # noqa: PLC0415
+
+        found: dict[str, Channel] = {}
+        if url := self.alert_webhook.get_secret_value():
+            key = self.alert_key.get_secret_value()
+            found["webhook"] = WebhookChannel(webhook(url, key, allow_plaintext=self.allow_plaintext))
+        if url := self.alert_mail.get_secret_value():
+            found["mail"] = MailChannel(mailbox(url), allow_plaintext=self.allow_plaintext)
+        return found
 
     @property
     def broker_tls(self) -> dict[str, Any] | None:

@@ -1,9 +1,13 @@
 """Audit and repair on beat's schedule."""
 
 import logging
+from datetime import UTC, datetime
 
 from celery import shared_task
 
+from db.engine import transaction
+from db.noting import note
+from pipeline.detect.sighting import Sighting
 from pipeline.errors import TransientError
 from pipeline.publish import Publisher
 from tasks import stores
@@ -25,6 +29,7 @@ def audit_and_repair() -> str:
     try:
         with Publisher(stores.settings()) as publisher:
             report = repair(stores.settings(), stores.engine(), publisher, _before)
+        _note(report)
     except TransientError as error:
         log.warning("audit and repair wait for the next time: %s", error)
         return f"not now: {error}"
@@ -34,6 +39,22 @@ def audit_and_repair() -> str:
     return ", ".join(
         f"{stage}: {size} bytes published again" for stage, size in report.published_bytes.items()
     )
+
+
+def _note(report: RepairReport) -> None:
+    """Keep what cannot be had any more as findings: who is told of those is told of this too."""
+    if not report.unavailable:
+        return
+    now = datetime.now(UTC)
+    found = [
+        Sighting(
+            "loss", "audit", "critical", f"{lost.stage} stage of {lost.path}", now, now, 1,
+            f"bytes [{lost.start}, {lost.end}) are missing and cannot be had: {lost.reason}",
+        )
+        for lost in report.unavailable
+    ]  # fmt: skip
+    with transaction(stores.engine()) as connection:
+        note(connection, None, found, now)
 
 
 def _tell(report: RepairReport) -> None:

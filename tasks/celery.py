@@ -20,9 +20,9 @@ from tasks.topology import TopologyWatch
 app = Celery(
     "sluice",
     include=[
-        "tasks.routing", "tasks.lake", "tasks.clean", "tasks.audit", "tasks.dead", "tasks.detect",
-        "tasks.drift", "tasks.partitions", "tasks.replay", "tasks.retention", "tasks.topology",
-        "tasks.seals", "tasks.traffic",
+        "tasks.routing", "tasks.lake", "tasks.clean", "tasks.alerts", "tasks.audit", "tasks.dead",
+        "tasks.detect", "tasks.drift", "tasks.partitions", "tasks.replay", "tasks.retention",
+        "tasks.seals", "tasks.topology", "tasks.traffic",
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")

@@ -28,6 +28,7 @@ COMMANDS = {
     "retention": "Remove rows that are older than they are to be kept.",
     "erase": "Erase one person's lines everywhere, with a receipt.",
     "compliance": "List what was removed by age and by erasures.",
+    "alerts": "Show the outbox of alerts, silence some, or send a test.",
     "backup": "Write lake, clean, ledger and checkpoint to one file.",
     "restore": "Fill a database from a backup, or take a part of one.",
     "replay": "Parse again what the lake holds, after a format changed.",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy import Engine, func, select
 
+from db.alerting import unsent
 from db.drifts import count_noticed
 from db.engine import reading
 from db.findings import count_open
@@ -45,7 +46,7 @@ WATCH_AGE_SECONDS = 60
 #: Drifts that were noticed in the last so many hours are counted.
 DRIFT_HOURS = 24
 #: What is said of drifts and open findings where the database does not answer.
-NOTHING_TOLD: dict[str, Any] = {"drifts": 0, "findings": {}}
+NOTHING_TOLD: dict[str, Any] = {"drifts": 0, "findings": {}, "unsent": {}}
 #: State of a source that the database knows and this state folder does not: another machine's, or an old one.
 ELSEWHERE = "elsewhere"
 
@@ -61,7 +62,8 @@ def command(as_json: bool) -> int:
     settings = options.settings()
     problems: list[str] = []
     local = _try(lambda: read_status(settings.state_dir), problems) or []
-    stored, rates, told = _try(lambda: _stored(settings), problems) or ([], {}, NOTHING_TOLD)
+    stored, rates, told = _try(lambda: _stored(settings), problems) or ([], {}, {**NOTHING_TOLD})
+    problems += [f"alerts wait: {problem}" for problem in told.pop("unsent").values()]
     probes = _try(lambda: _watched(settings, problems), problems) if rates else None
     depths = _try(lambda: queue_depths(settings), problems) or {}
     sources = _sources(local, stored)
@@ -88,7 +90,11 @@ def _try(question: Callable[[], T], problems: list[str]) -> T | None:
 def _stored(settings: Settings) -> tuple[list[SourceRow], dict[str, float], dict[str, Any]]:
     since = datetime.now(UTC) - timedelta(hours=DRIFT_HOURS)
     with open_database(settings) as engine:
-        told = {"drifts": count_noticed(engine, since), "findings": count_open(engine)}
+        told = {
+            "drifts": count_noticed(engine, since),
+            "findings": count_open(engine),
+            "unsent": unsent(engine),
+        }
         return list_sources(engine), _rates(engine), told
 
 

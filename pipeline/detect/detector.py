@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.detect.bursts import Bursts
 from pipeline.detect.changes import Changes
+from pipeline.detect.crowd import gathered
 from pipeline.detect.firsts import Firsts
 from pipeline.detect.intrusions import intrusions
 from pipeline.detect.observed import Lines
@@ -43,10 +44,10 @@ class Detector:
 
     def feed(self, lines: Lines) -> Iterator[Sighting]:
         """Look at further lines of the source; yield what a rule tells of them."""
-        yield from intrusions(lines, self._patterns)
-        yield from self._bursts.sightings(lines)
+        yield from gathered(intrusions(lines, self._patterns))
+        yield from gathered(self._bursts.sightings(lines))
         yield from self._changes.sightings(lines)
-        yield from self._firsts.sightings(lines)
+        yield from gathered(self._firsts.sightings(lines))
         self._pauses.learn(lines)
 
     def silent_after(self, now: datetime) -> datetime | None:

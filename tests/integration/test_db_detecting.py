@@ -11,6 +11,7 @@ from db.engine import make_engine, reading, transaction
 from db.findings import DetectionState, Finding, State, Wanted, example_lines, findings
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
+from pipeline.detect.crowd import MOST_SUBJECTS, OTHERS
 from pipeline.detect.rules import load
 from pipeline.formats import FORMATS
 
@@ -120,6 +121,19 @@ def test_failed_logins_of_sshd(engine: Engine, format_: str) -> None:
     store(engine, lines, format_=format_)
 
     assert look(engine) == [("brute-force", "203.0.113.7", 25), ("brute-force-user", "root", 25)]
+
+
+def test_a_botnet_is_no_flood_of_findings(engine: Engine) -> None:
+    """Hundreds of addresses with the same attack: the busiest by themselves, the others as one."""
+    lines = [request(1, f"203.0.{n // 250}.{n % 250}", "/.env", 404) for n in range(400)]
+    lines += [request(2, "203.0.113.1", "/.git/config", 404)] * 3
+    store(engine, lines)
+
+    found = look(engine)
+
+    assert len(found) == MOST_SUBJECTS + 1
+    assert ("sensitive-file", "203.0.113.1", 3) in found
+    assert ("sensitive-file", OTHERS, 400 - MOST_SUBJECTS + 1) in found
 
 
 def test_a_spike_is_found_and_closed(engine: Engine) -> None:

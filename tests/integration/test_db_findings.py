@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db.engine import transaction
 from db.findings import FindingRow, State, Wanted, count_open, example_lines, findings
-from db.noting import MOST_PLACES, QUIET, close_quiet, note
+from db.noting import MOST_PLACES, QUIET, close_quiet, close_stale, note
 from db.silences import lift, silence, silences
 from db.store import LakeStore
 from pipeline.batch import Batch, Source
@@ -86,15 +86,16 @@ def test_after_quiet_it_is_another_one(engine: Engine) -> None:
     [
         (NOON + QUIET, NOON + QUIET, State.OPEN),
         (NOON + QUIET + 2 * MINUTE, NOON, State.CLOSED),
-        (None, NOON + QUIET + MINUTE, State.CLOSED),
+        (NOON, NOON + QUIET + MINUTE, State.CLOSED),
     ],
     ids=["not yet", "by the lines", "by the clock"],
 )
-def test_quiet_closes(engine: Engine, reached: datetime | None, now: datetime, state: State) -> None:
+def test_quiet_closes(engine: Engine, reached: datetime, now: datetime, state: State) -> None:
     """A finding is over when the lines, or the clock, are more than an hour past its last one."""
     noted(engine, SEEN)
     with transaction(engine) as connection:
-        close_quiet(connection, 1, reached, now)
+        close_quiet(connection, 1, reached)
+        close_stale(connection, now)
 
     assert [each.state for each in findings(engine)] == [state]
 
@@ -116,7 +117,7 @@ def test_asked_for_by_source_kind_time_and_state(engine: Engine) -> None:
     noted(engine, SEEN, now=NOON + QUIET)
     noted(engine, replace(SEEN, kind="error", rule="spike"), source_id=None, now=NOON + 2 * QUIET)
     with transaction(engine) as connection:
-        close_quiet(connection, 1, SEEN.until + 2 * QUIET, NOON)
+        close_quiet(connection, 1, SEEN.until + 2 * QUIET)
 
     def rules(wanted: Wanted) -> list[str]:
         return [each.rule for each in findings(engine, wanted)]

@@ -1,0 +1,1 @@
+"""Alerts: what was noticed, told to people by webhook and mail."""

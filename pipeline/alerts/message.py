@@ -1,0 +1,54 @@
+"""What an alert says: the same facts as text for people and as JSON for programs, always inert."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.logs import escape, json_line
+
+#: Version of the JSON, raised when a key changes its meaning.
+VERSION = 1
+#: Longest text of one fact, in characters.
+MOST_CHARACTERS = 500
+
+
+def inert(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an alert with its texts cut, and with everything in them that could be obeyed as escapes."""
+    alerts = [
+        {
+            name: escape(value[:MOST_CHARACTERS]) if isinstance(value, str) else value
+            for name, value in fact.items()
+        }
+        for fact in content["alerts"]
+    ]
+    return {**content, "host": escape(content["host"]), "alerts": alerts}
+
+
+def title(content: Mapping[str, Any]) -> str:
+    """Return what an inert alert is about in a line: the first and worst of its facts."""
+    worst, others = content["alerts"][0], len(content["alerts"]) - 1 + content["more"]
+    more = f", and {others} more" if others else ""
+    return f"sluice on {content['host']}: {worst['severity']}: {worst['rule']}, {worst['subject']}{more}"
+
+
+def text(content: Mapping[str, Any]) -> str:
+    """Return an inert alert for people to read."""
+    parts = [_paragraph(each) for each in content["alerts"]]
+    if content["more"]:
+        parts.append(f"and {content['more']} more")
+    parts.append("python -m pipeline findings --open\npython -m pipeline drift")
+    return "\n\n".join(parts) + "\n"
+
+
+def body(content: Mapping[str, Any], alert_id: int) -> bytes:
+    """Return an inert alert as a JSON object, ASCII; `text` is what chat programs show."""
+    shown = f"{title(content)}\n{text(content)}"
+    return json_line({"version": VERSION, "id": alert_id, "text": shown, **content}).encode()
+
+
+def _paragraph(alert: Mapping[str, Any]) -> str:
+    lines = [f"{alert['severity']}: {alert['rule']}, {alert['subject']}"]
+    if alert["path"] is not None:
+        lines.append(f"  source   {alert['source_id']}, {alert['path']}")
+    lines.append(f"  since    {alert['since']}")
+    lines.append(f"  {alert['summary']}")
+    return "\n".join(lines)
