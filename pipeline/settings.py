@@ -73,6 +73,12 @@ class Settings(Connections):
         le=16 << 20,
         description="a longer line is kept in parts",
     )
+    file_bytes_per_second: int = Field(
+        0,
+        alias="SLUICE_FILE_BYTES_PER_SECOND",
+        ge=0,
+        description="most bytes a second that are read of one followed file; 0: no limit",
+    )
     sweep_seconds: float = Field(
         1.0, alias="SLUICE_SWEEP_SECONDS", gt=0, le=3600, description="time between two looks at every file"
     )

@@ -36,6 +36,7 @@ class Tail:
         exhausted: an archive of which everything was read.
         changed_at: monotonic seconds when it last grew or shrank.
         not_before: monotonic seconds before which a small batch waits for more lines.
+        paced_until: monotonic seconds before which no further batch is read, where the file has a rate.
         dry: nothing more comes out of it until it changes or ends.
         known_only: no pattern takes it; it is followed only if it is the rest of a source.
         head: the first bytes, kept until the first batch is confirmed.
@@ -58,6 +59,7 @@ class Tail:
     state: State | None = None
     changed_at: float = 0.0
     not_before: float = 0.0
+    paced_until: float = 0.0
     dry: bool = False
     known_only: bool = False
     head: bytes = b""
@@ -154,6 +156,11 @@ class Tail:
         self.not_before = 0.0 if full else not_before
         self.size = self.size if self.archive else max(self.size, batch.end)
         self.describe()
+
+    def pace(self, now: float, size: int, bytes_per_second: int) -> None:
+        """Wait with the next batch until so many bytes were not faster than a rate; 0 is no rate."""
+        if bytes_per_second:
+            self.paced_until = max(self.paced_until, now) + size / bytes_per_second
 
     def restart(self) -> None:
         """Begin again at offset 0 of whatever the file holds now."""

@@ -59,6 +59,7 @@ class Loop:
         *,
         sweep_seconds: float,
         period_seconds: float,
+        file_bytes_per_second: int = 0,
         sweep_share: float = SWEEP_SHARE,
     ) -> None:
         self.sources = sources
@@ -66,6 +67,7 @@ class Loop:
         self._publisher = publisher
         self._sweep_seconds = sweep_seconds
         self._period_seconds = period_seconds
+        self._file_bytes_per_second = file_bytes_per_second
         self._sweep_share = sweep_share
         self._next_sweep = float("-inf")
         self._pending: tuple[Tail, Generation, Batch] | None = None
@@ -109,7 +111,11 @@ class Loop:
 
     def _publish_ready(self, now: float) -> float:
         wait = float("inf")
+        # One batch of each in turn: a flood in one file takes a batch from the others, and no more.
         for tail in self.sources.turn():
+            if tail.paced_until > now:
+                wait = min(wait, tail.paced_until - now)
+                continue
             if tail.not_before > now and tail.size - tail.offset < tail.limits.byte_size:
                 wait = min(wait, tail.not_before - now)
                 continue
@@ -140,6 +146,7 @@ class Loop:
         generation.confirm(batch.block, batch.end)
         if tail.generation is generation:
             tail.confirmed(batch, now + self._period_seconds)
+            tail.pace(now, len(batch.block), self._file_bytes_per_second)
             self.sources.settle(tail)
         self._store.save(generation)
         return 0.0
@@ -191,7 +198,7 @@ class Watcher:
         with CheckpointStore(self._settings.state_dir / FILE_NAME) as store:
             sources = Sources(self._finder, store, self._rules(once=once))
             try:
-                self._run(self._loop(sources, store), stop, once=once)
+                self._run(self._loop(sources, store, once=once), stop, once=once)
             finally:
                 sources.note_states(blocked=False)
                 sources.close()
@@ -213,7 +220,7 @@ class Watcher:
         finally:
             hints.stop()
 
-    def _loop(self, sources: Sources, store: CheckpointStore) -> Loop:
+    def _loop(self, sources: Sources, store: CheckpointStore, *, once: bool) -> Loop:
         settings = self._settings
         return Loop(
             sources,
@@ -221,6 +228,8 @@ class Watcher:
             self._publisher,
             sweep_seconds=settings.sweep_seconds,
             period_seconds=settings.batch_period_seconds,
+            # What is read once has nobody to be fair to.
+            file_bytes_per_second=0 if once else settings.file_bytes_per_second,
         )
 
     def _rules(self, *, once: bool) -> Rules:
