@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, false, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, false, func, select
 from sqlalchemy.orm import aliased
 
 from db import models
@@ -14,7 +14,7 @@ from db.engine import reading
 from db.ledger import CLEAN, LAKE
 from db.models import Segment
 from db.rebuild import held_bytes
-from db.removals import Place, Removal, kept_ranges, removed_ranges
+from db.removals import Kind, Place, Removal, kept_ranges, removed_ranges
 from db.store import FALLBACK_FORMAT
 from db.summaries import prefer_summaries
 from pipeline.errors import ConfigurationError
@@ -161,9 +161,7 @@ def concerned(connection: Connection, choice: Choice) -> list[ColumnElement[bool
         conditions.append(Segment.stored_at >= choice.since)
     if choice.risen:
         old = [id_ for id_, made_by in format_names(connection).items() if has_risen(*made_by)]
-        conditions += (
-            [Segment.format_id.in_(old), _begins_in_the_lake(), ~_is_removed()] if old else [false()]
-        )
+        conditions += [Segment.format_id.in_(old), _begins_in_the_lake(), _is_kept()] if old else [false()]
     return conditions
 
 
@@ -185,9 +183,19 @@ def _begins_in_the_lake() -> ColumnElement[bool]:
     return ends > Segment.start_offset
 
 
-def _is_removed() -> ColumnElement[bool]:
-    whole = (Removal.start_offset <= Segment.start_offset) & (Removal.end_offset >= Segment.end_offset)
-    return exists().where(Removal.source_id == Segment.source_id, whole)
+def _is_kept() -> ColumnElement[bool]:
+    """Tell that retention took nothing of a segment from the lake, and not all of it from clean."""
+    lake = _last_removed_end(LAKE, Removal.start_offset < Segment.end_offset)
+    clean = _last_removed_end(CLEAN, Removal.start_offset <= Segment.start_offset)
+    return (lake <= Segment.start_offset) & (clean < Segment.end_offset)
+
+
+def _last_removed_end(stage: str, before: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return where the last range ends that retention took from a stage, of those that start before."""
+    own = (Removal.source_id == Segment.source_id) & (Removal.stage == stage)
+    ends = select(Removal.end_offset).where(own, Removal.kind == Kind.RETENTION.value, before)
+    last = ends.order_by(Removal.start_offset.desc()).limit(1)
+    return func.coalesce(last.scalar_subquery(), 0)
 
 
 def locked_range(connection: Connection, segment_id: int) -> CleanRange | None:

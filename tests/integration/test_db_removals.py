@@ -24,10 +24,12 @@ from db.removals import Kind, Place, RangeRemoved, Sums
 from db.removing import Reason, Removed, remove
 from db.replay import replay
 from db.resolve import Keep, contradictions, resolve
+from db.slices import Order, replay_slice
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.totals import totals
+from tests.integration.changed_format import SetFormat, raised
 
 KEY = "cd" * 16
 SOURCE = Source(KEY, "web-1", "/log", format="combined")
@@ -226,6 +228,32 @@ def test_a_replay_skips_what_clean_has_dropped(filled: Engine) -> None:
     report = audit(filled, {KEY: END}, deep=True)
     assert report.complete
     assert report.removed(CLEAN)["retention"] == Sums(SIZE + len(ODD), 6)
+
+
+@pytest.mark.parametrize(
+    ("removed", "read_again"),
+    [
+        ([(LAKE, (SIZE - STEP, SIZE + STEP))], 1),  # a part of two segments
+        ([(LAKE, (SIZE, END))], 1),
+        ([(CLEAN, (0, SIZE))], 2),
+        ([(CLEAN, THIRD), (CLEAN, (0, STEP))], 3),
+    ],
+)
+def test_a_risen_version_reads_what_is_there(
+    filled: Engine, removed: list[tuple[str, Range]], read_again: int, formats: SetFormat
+) -> None:
+    """The replay that nobody asked for looks at no segment that retention has taken bytes of, and ends."""
+    for stage, place in sorted(removed, key=lambda each: each[1]):
+        taken(filled, stage, place, kind=Kind.RETENTION)
+    formats(raised())
+    store_, order = CleanStore(filled), Order(Choice(risen=True))
+
+    done = replay_slice(filled, store_, order, seconds=60).tally
+    again = replay_slice(filled, store_, order, seconds=60).tally
+
+    assert (done.replaced, done.removed, done.unavailable) == (read_again, 0, 0)
+    assert again.ranges == 0
+    assert audit(filled, {KEY: END}, deep=True).complete
 
 
 def test_a_conflict_does_not_put_anything_in_a_removed_place(filled: Engine) -> None:
