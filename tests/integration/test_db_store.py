@@ -339,7 +339,7 @@ def test_sqlite_guards_the_ledger_itself(sqlite_url: str, tmp_path: Path) -> Non
     LakeStore(engine).store(make_batch(LINE * 3, start=100))
     copy = text(
         "INSERT INTO segments SELECT 9, source_id, stage, :start, :end, checksum, 1, 1, 0, NULL, batch_id, "
-        "stored_at, FALSE FROM segments WHERE id = 1"
+        "stored_at, FALSE, NULL FROM segments WHERE id = 1"
     )
     for start, end in ((0, 101), (150, 151), (50, 9999), (100 + 3 * len(LINE) - 1, 9999)):
         with pytest.raises(Exception, match="segments overlap"), transaction(engine) as connection:
