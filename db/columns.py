@@ -45,8 +45,13 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return the datetime in UTC."""
         if isinstance(value, str):
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+            return text_moment(value)
         return value.astimezone(UTC) if isinstance(value, datetime) else None
+
+
+def text_moment(text: str) -> datetime:
+    """Return the moment that SQLite's text says."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def moment_text(value: datetime) -> str:

@@ -21,6 +21,7 @@ from pipeline.formats.base import COLUMNS, ColumnType
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 NULL = b"\xff\xff\xff\xff"
+_NO_LENGTH = int.from_bytes(NULL)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: What an address begins with in the binary form of inet: family (PGSQL_AF_INET, PGSQL_AF_INET6), bits of the
@@ -106,6 +107,27 @@ ENCODERS: dict[ColumnType, Encoder] = {
 }
 
 
+def _number(field: bytes) -> int:
+    return int.from_bytes(field, signed=True)
+
+
+def _address(field: bytes) -> str:
+    family = socket.AF_INET if field[0] == _FAMILIES[4] else socket.AF_INET6
+    return socket.inet_ntop(family, field[4:])
+
+
+_DECODERS: dict[ColumnType, Callable[[bytes], Any]] = {
+    ColumnType.TEXT: bytes.decode,
+    ColumnType.SMALLINT: _number,
+    ColumnType.INTEGER: _number,
+    ColumnType.BIGINT: _number,
+    ColumnType.BOOLEAN: lambda field: field != b"\0",
+    ColumnType.TIMESTAMP: lambda field: _EPOCH + _number(field) * _MICROSECOND,
+    ColumnType.INET: _address,
+    ColumnType.DOUBLE: lambda field: struct.unpack("!d", field)[0],
+}
+
+
 @cache
 def _encoders(columns: tuple[str, ...]) -> tuple[Encoder, ...]:
     return tuple(ENCODERS[COLUMNS[column]] for column in columns)
@@ -122,6 +144,34 @@ def encode_group(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
         return b"".join([NULL if value is None else encode(value) for encode, value in pairs])
     except (struct.error, ValueError, OverflowError, OSError) as error:
         raise RejectedLine(f"a value of {', '.join(columns)} is out of range") from error
+
+
+@cache
+def _decoders(columns: tuple[str, ...], wanted: frozenset[str]) -> tuple[Callable[[bytes], Any] | None, ...]:
+    last = max(place for place, name in enumerate(columns) if name in wanted)
+    return tuple(_DECODERS[COLUMNS[name]] if name in wanted else None for name in columns[: last + 1])
+
+
+def decode_group(columns: tuple[str, ...], wanted: frozenset[str], encoded: bytes) -> list[Any]:
+    """Return the values of the wanted ones, at least one, of the columns that `encode_group` encoded."""
+    values: list[Any] = []
+    place = 0
+    for decode in _decoders(columns, wanted):
+        start = place + 4
+        length = int.from_bytes(encoded[place:start])
+        place = start if length == _NO_LENGTH else start + length
+        if decode is not None:
+            values.append(None if length == _NO_LENGTH else decode(encoded[start:place]))
+    return values
+
+
+def width_of(encoded: bytes) -> int:
+    """Return how many fields there are in a group."""
+    place = count = 0
+    while place < len(encoded):
+        place += 4 + max(0, int.from_bytes(encoded[place : place + 4], signed=True))
+        count += 1
+    return count
 
 
 def line_heads(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
 from sqlalchemy import Connection, Engine, func, or_, select, text, update
 
@@ -12,10 +13,11 @@ from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
 from db.recount import add
 from db.summaries import prefer_summaries, summarise
+from db.tallied import Tallied
 from db.traffic import Condition
 
-#: Most segments, and lines after which no further segment, in one transaction of counting.
-SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 1_000_000
+#: Most segments, and lines after which no further segment, in one transaction of counting: 30 MiB of keys.
+SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 250_000
 #: How far back from the newest day rows with one key are made one.
 COMPACTED = timedelta(days=2)
 #: Key of the advisory lock under which segments are counted; any number that no one else uses.
@@ -23,9 +25,9 @@ COUNT_LOCK = 0x51_0C_1C_E2
 
 
 def take_away(connection: Connection, source_id: int, start: int, end: int) -> None:
-    """Take the records of a range, which the caller is about to delete, out of the counts.
+    """Take the records of a range, some of which the caller is about to delete, out of the counts.
 
-    The range is that of whole segments, which the caller has locked.
+    The range is that of whole segments, which the caller has locked. What stays of them is counted anew.
     """
     own = (Segment.source_id == source_id) & (Segment.stage == CLEAN)
     _take_away(connection, own & (Segment.start_offset >= start) & (Segment.start_offset < end))
@@ -64,7 +66,8 @@ def _take_away(connection: Connection, segments: Condition) -> None:
     )
     if places:
         add(connection, or_(*(CleanRecord.within(*place) for place in places)), sign=-1)
-        connection.execute(update(Segment).where(counted).values(is_counted=False))
+    told = segments & (Segment.is_counted | Segment.tally.is_not(None))
+    connection.execute(update(Segment).where(told).values(is_counted=False, tally=None))
 
 
 def count(engine: Engine) -> int:
@@ -131,13 +134,28 @@ def _count_some(engine: Engine) -> int:
         lines = accumulate(segment.line_count for segment in found)
         segments = found[: 1 + sum(1 for count in lines if count < LINES_AT_ONCE)]
         if segments:
-            places = joined_ranges((s.source_id, s.start_offset, s.end_offset) for s in segments)
-            add(connection, or_(*(CleanRecord.within(*place) for place in places)), sign=1)
-            while visitors.renew(connection):
-                pass
+            by_sql = _add_tallies(connection, segments)
+            places = joined_ranges((s.source_id, s.start_offset, s.end_offset) for s in by_sql)
+            if places:
+                add(connection, or_(*(CleanRecord.within(*place) for place in places)), sign=1)
+                while visitors.renew(connection):
+                    pass
             ids = [segment.id for segment in segments]
-            connection.execute(update(Segment).where(Segment.id.in_(ids)).values(is_counted=True))
+            connection.execute(update(Segment).where(Segment.id.in_(ids)).values(is_counted=True, tally=None))
         return len(segments)
+
+
+def _add_tallies(connection: Connection, segments: Sequence[Any]) -> list[Any]:
+    """Add what the tallies of segments hold to the counts; return the segments without one."""
+    tallied, without = Tallied(), []
+    for segment in segments:
+        tally = connection.scalar(select(Segment.tally).where(Segment.id == segment.id))
+        if tally is None:
+            without.append(segment)
+        else:
+            tallied.add(segment.source_id, tally)
+    tallied.insert(connection)
+    return without
 
 
 def _renew_some(engine: Engine) -> bool:

@@ -100,13 +100,15 @@ def _insert(connection: Connection, source_id: int, stage: str, part: Batch, now
     return connection.execute(insert(Segment).returning(Segment.id), values).scalar_one()
 
 
-def settle(connection: Connection, segment_id: int, format_id: int, rejected_count: int) -> None:
-    """Note in a segment of this transaction which format read it and how many lines were rejected."""
+def settle(
+    connection: Connection, segment_id: int, format_id: int, rejected_count: int, tally: bytes | None
+) -> None:
+    """Note in a segment of this transaction which format read it, how many lines were rejected, its tally."""
     records = Segment.line_count - rejected_count
     connection.execute(
         update(Segment)
         .where(Segment.id == segment_id)
-        .values(format_id=format_id, rejected_count=rejected_count, record_count=records)
+        .values(format_id=format_id, rejected_count=rejected_count, record_count=records, tally=tally)
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from db import copy, lines
-from db.columns import json_text, moment_text
+from db.columns import json_text, moment_text, text_moment
 from db.copy import encode_group, joined, line_heads
 from pipeline.formats.parse import ParsedBlock, Rejected, cut
 
@@ -55,6 +55,12 @@ class Loader(Protocol):
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> Any:
         """Return the values of one group in the form that `load_records` joins; raise RejectedLine."""
 
+    def decode(self, columns: tuple[str, ...], wanted: frozenset[str], encoded: Any) -> list[Any]:
+        """Return the values of the wanted columns of one group, at least one and none of type `json`."""
+
+    def width(self, encoded: Any) -> int:
+        """Return how many columns one group has."""
+
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part into the lake."""
 
@@ -93,6 +99,14 @@ class PostgresqlLoader:
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
         """Return the fields of one group as COPY takes them."""
         return encode_group(columns, values)
+
+    def decode(self, columns: tuple[str, ...], wanted: frozenset[str], encoded: bytes) -> list[Any]:
+        """Return the values of the wanted columns of one group."""
+        return copy.decode_group(columns, wanted, encoded)
+
+    def width(self, encoded: bytes) -> int:
+        """Return how many columns one group has."""
+        return copy.width_of(encoded)
 
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""
@@ -151,6 +165,17 @@ class SqliteLoader:
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
         """Return the values of one group as SQLite stores them: moments and JSON as text."""
         return tuple(map(_sqlite_value, values))
+
+    def decode(self, columns: tuple[str, ...], wanted: frozenset[str], encoded: tuple[Any, ...]) -> list[Any]:
+        """Return the values of the wanted columns of one group."""
+        pairs = zip(columns, encoded, strict=True)
+        return [
+            text_moment(value) if name == "timestamp" else value for name, value in pairs if name in wanted
+        ]
+
+    def width(self, encoded: tuple[Any, ...]) -> int:
+        """Return how many columns one group has."""
+        return len(encoded)
 
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""

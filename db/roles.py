@@ -46,7 +46,7 @@ GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
         **_CATALOGUE,
         **_LEDGER,
-        "segments": "SELECT, INSERT, UPDATE (is_counted)",
+        "segments": "SELECT, INSERT, UPDATE (is_counted, tally)",
         "raw_logs": "SELECT, INSERT",
         "seals": "SELECT, INSERT",
         # Its maintenance tasks audit, count for reports, look for drifts and threats, and send alerts.

@@ -12,7 +12,7 @@ counted segment takes them away again in the same transaction, and nobody waits 
 nothing can be taken away: that of an hour that lost records is marked, and made anew by the next count.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -115,15 +115,17 @@ Condition = ColumnElement[bool]
 LARGEST_SIZE = 1 << 40
 
 
+#: The column of each kind of traffic_days.
+VALUES = {"path": "path", "agent": "user_agent", "address": "ip", "country": "country", "browser": "browser"}
+#: What stands for a status that is NULL in tallies: no smallint.
+NO_STATUS = -(1 << 15) - 1
+#: Where tallies count minutes, hours and days from.
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 def kinds() -> dict[str, Any]:
     """Return for each kind of traffic_days its column; a record without a value does not count."""
-    return {
-        "path": CleanRecord.path,
-        "agent": CleanRecord.user_agent,
-        "address": CleanRecord.ip,
-        "country": CleanRecord.country,
-        "browser": CleanRecord.browser,
-    }
+    return {kind: getattr(CleanRecord, column) for kind, column in VALUES.items()}
 
 
 def hosts() -> ColumnElement[Any]:

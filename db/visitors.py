@@ -22,7 +22,7 @@ from db.traffic import Condition, TrafficVisitors, as_text, truncated
 Hour = tuple[datetime, int]
 #: Hours of sources that are read again, or merged, in one go.
 HOURS_AT_ONCE = 100
-_HOUR = timedelta(hours=1)
+_HOUR, _INSTANT = timedelta(hours=1), timedelta(microseconds=1)
 
 
 def visitor(dialect: str) -> Any:
@@ -60,8 +60,8 @@ def renew(connection: Connection) -> bool:
     ]
     for hour, source_id in hours:
         connection.execute(delete(TrafficVisitors).where(*_of(TrafficVisitors, hour, source_id)))
-        within = CleanRecord.timestamp >= hour, CleanRecord.timestamp < hour + _HOUR
-        keep(connection, read(connection, (CleanRecord.source_id == source_id) & within[0] & within[1]))
+        own = CleanRecord.timestamp.between(hour, hour + (_HOUR - _INSTANT))
+        keep(connection, read(connection, (CleanRecord.source_id == source_id) & own))
     return len(hours) == HOURS_AT_ONCE
 
 

@@ -24,3 +24,14 @@ def count() -> str:
         log.warning("counting waits for the next time: %s", error)
         return f"not now: {error}"
     return f"counted: {segments} segments"
+
+
+@shared_task(name="traffic.compact")
+def compact() -> str:
+    """Make rows of the counts with one key one, of the last days; return what was done, for Flower."""
+    try:
+        counting.compact(stores.engine())
+    except (TransientError, ConfigurationError) as error:
+        log.warning("compacting waits for the next time: %s", error)
+        return f"not now: {error}"
+    return "compacted"
