@@ -18,6 +18,7 @@ from pipeline.batch import Batch, Source
 from pipeline.enrich.enrichment import Enrichment
 from pipeline.formats import FORMATS
 from pipeline.generate import HOSTILE, generate_lines
+from tests.recount import differences
 from tests.unit.test_formats_conformance import corpus, line_of
 from tests.unit.test_formats_mutated import mutated
 
@@ -108,6 +109,7 @@ def test_every_format(engine: Engine) -> None:
 
     assert tallies(engine) == 0
     assert all(told.values())
+    assert differences(engine, range(1, len(FORMATS) + 2)) == []
     assert told == recount(engine)
 
 
