@@ -112,7 +112,7 @@ def _number(field: bytes) -> int:
 
 
 def _address(field: bytes) -> str:
-    family = socket.AF_INET if field[0] == _FAMILIES[4] else socket.AF_INET6
+    family = socket.AF_INET if field[0] == _INET4[0] else socket.AF_INET6
     return socket.inet_ntop(family, field[4:])
 
 
