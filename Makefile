@@ -15,7 +15,7 @@ PYTEST ?=
 # that are named, whose queues the tests empty.
 WORKERS ?= $(if $(REQUIRE_SERVICES)$(TEST_BROKER_URL)$(TEST_DATABASE_URL),0,auto)
 
-.PHONY: help run test lint types slow faults soak bench lock audit clean
+.PHONY: help run test lint types slow faults soak bench screenshots lock audit clean
 
 help: ## say what the targets are
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,9 @@ soak: $(VENV)/dev.stamp ## the same in its long form (hours)
 
 bench: $(VENV)/dev.stamp ## measure this machine; ARGS="throughput --json"
 	@$(PYTHON) -m pipeline bench $(ARGS)
+
+screenshots: $(VENV)/dev.stamp ## take the pictures of the page for the README, docs/screenshots (a minute; needs chromium)
+	@$(PYTHON) -m bench.pictures docs/screenshots
 
 lock: $(VENV)/dev.stamp ## write the versions in .venv to constraints.txt, and their hashes to requirements*.lock
 	@sh .ci/lock $(PYTHON) > constraints.new && mv constraints.new constraints.txt

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pipeline.report.figures import Period, floor
 
 #: Most bins of a plot, and labels of its axis.
-MOST_BINS, MOST_TICKS = 120, 6
+MOST_BINS, MOST_TICKS = 120, 8
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 #: Lengths that people divide time by.
 STEPS = (

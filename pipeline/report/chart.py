@@ -15,9 +15,11 @@ from pipeline.report import words
 from pipeline.report.axis import Axis
 
 #: Pixels: of a plot, of the labels under it, and of those above.
-HEIGHT, FOOT, HEAD = 140, 18, 18
+HEIGHT, FOOT, HEAD = 110, 18, 18
 #: Heights of the lines of the grid, as shares.
 GRID = (0.0, 0.5, 1.0)
+#: Per cent of the width that the number of a mark takes on a phone.
+LABEL_SHARE = 6.0
 #: Share of a bin that its bar fills.
 FILLED = 0.86
 
@@ -133,9 +135,23 @@ def _labels(frame: Frame) -> Iterable[Markup]:
     foot = HEAD + HEIGHT + FOOT - 4
     for place, label in frame.axis.ticks():
         yield Markup('<text class="tick" x="{}%" y="{}">{}</text>').format(round(place, 2), foot, label)
+    for group in _beside(frame):
+        for x, _ in group:
+            yield Markup('<line class="mark" x1="{0}%" y1="{1}" x2="{0}%" y2="{2}"/>').format(
+                x, HEAD, HEAD + HEIGHT
+            )
+        first, last = group[0][1], group[-1][1]
+        shown = str(first) if first == last else f"{first}-{last}"
+        yield Markup('<text class="mark" x="{}%" y="{}">{}</text>').format(group[0][0], HEAD - 4, shown)
+
+
+def _beside(frame: Frame) -> list[list[tuple[float, int]]]:
+    """Return place and number of the marks, those together whose numbers would stand on each other."""
+    groups: list[list[tuple[float, int]]] = []
     for mark in frame.marks:
-        x = round(frame.axis.position(mark.at), 2)
-        yield Markup('<line class="mark" x1="{0}%" y1="{1}" x2="{0}%" y2="{2}"/>').format(
-            x, HEAD, HEAD + HEIGHT
-        )
-        yield Markup('<text class="mark" x="{}%" y="{}">{}</text>').format(x, HEAD - 4, mark.number)
+        place = (round(min(max(frame.axis.position(mark.at), 0), 100), 2), mark.number)
+        if groups and place[0] - groups[-1][0][0] < LABEL_SHARE:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from bench.browser import chromium
+from bench.serving import serving
 from db.engine import make_engine, reading
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
@@ -25,7 +26,6 @@ from tests import payloads
 from tests.acceptance.installation import Installation
 from tests.figures import NOW, SELECTION, figures, parts
 from tests.services import free_port, stop_child
-from tests.serving import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from bench.serving import serving
 from pipeline.errors import ConfigurationError, DatabaseUnavailable
 from pipeline.report.figures import Rows, Selection
 from pipeline.web import guard, server
 from tests import figures
 from tests.figures import parts
 from tests.services import wait_until
-from tests.serving import serving
 
 PAIR = "ann:secret"
 PAGES = ("/", "/sections", "/report.html", "/report.md", "/report.json", "/static/style.css", "/none")

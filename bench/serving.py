@@ -1,4 +1,4 @@
-"""The page of the product, served by a thread of the test."""
+"""The page of the product, served by a thread of this process."""
 
 import threading
 from collections.abc import Iterator, Mapping
