@@ -143,6 +143,12 @@ beat_schedule = {
         "schedule": _settings.audit_seconds,
         "options": {"expires": _settings.audit_seconds},
     },
+    # Seconds: the report of yesterday is written once; who was down at midnight writes it later.
+    "report of the day": {
+        "task": "report.write",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     # Seconds: months have their partitions long before they begin, so this may fail for weeks.
     "prepare partitions": {
         "task": "partitions.prepare",

@@ -56,12 +56,12 @@ def queries(lines: int) -> Report:
         engine = make_engine(url, statement_seconds=0)
         stack.callback(engine.dispose)
         scopes = fill(engine, lines)
-        counting = _count(postgres, engine)
+        counting = count(postgres, engine)
         rows = [_ask(postgres, engine, name, scopes) for name in QUERIES]
     return _report(lines, rows, counting)
 
 
-def _count(postgres: PrivatePostgres, engine: Engine) -> float:
+def count(postgres: PrivatePostgres, engine: Engine) -> float:
     """Count all lines for reports, as beat does as they come; return processor seconds per million lines."""
     output.say("counting them, as beat does as they come")
     with Meter(lambda: {"postgresql": postgres.child.pid if postgres.child else None}) as meter:

@@ -22,7 +22,7 @@ app = Celery(
     include=[
         "tasks.routing", "tasks.lake", "tasks.clean", "tasks.alerts", "tasks.audit", "tasks.dead",
         "tasks.detect", "tasks.drift", "tasks.partitions", "tasks.replay", "tasks.retention",
-        "tasks.seals", "tasks.topology", "tasks.traffic",
+        "tasks.seals", "tasks.topology", "tasks.traffic", "tasks.report",
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")

@@ -14,9 +14,9 @@ from pipeline.checkpoint import FILE_NAME
 from pipeline.cli import options, output
 from pipeline.cli.main import OK
 from pipeline.cli.sources import open_database
-from pipeline.cli.target import opened
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
+from pipeline.target import opened
 
 #: Seconds between two looks at how far the stages are.
 LOOK_SECONDS = 0.2

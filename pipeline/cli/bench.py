@@ -19,6 +19,7 @@ from bench.replay import replays
 from bench.report import Report
 from bench.scaling import scaling
 from bench.throughput import throughput
+from bench.web import web
 from pipeline.cli import options, output
 
 #: Where plots go: the folder of the documentation.
@@ -53,8 +54,8 @@ def command(  # noqa: PLR0917 - one for each option
 ) -> None:
     """Measure this machine: NAME is one of the benchmarks below; without one, all.
 
-    throughput, latency, memory, queries, enrich (what it adds to parsing), replay, peers, scaling, growth,
-    and drift: how late drifts are noticed.
+    throughput, latency, memory, queries, web (the page in Chromium), enrich (what it adds to parsing),
+    replay, peers, scaling, growth, and drift: how late drifts are noticed.
     Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING", options.settings())
@@ -79,6 +80,7 @@ def benchmarks(
         "latency": partial(latency, embedded=embedded),
         "memory": partial(memory, lines, backlog, embedded=embedded),
         "queries": partial(queries, lines),
+        "web": partial(web, lines, runs),
         "enrich": partial(enrich, lines, runs),
         "replay": partial(replays, lines, runs, embedded=embedded),
         "peers": partial(peers, lines),

@@ -10,8 +10,8 @@ from db.resolve import Contradiction, Keep
 from pipeline.cli import options, output
 from pipeline.cli.main import OK
 from pipeline.cli.sources import open_database
-from pipeline.cli.target import STDOUT, opened
 from pipeline.errors import ConfigurationError
+from pipeline.target import STDOUT, opened
 
 #: Most characters of a line that `show` prints.
 SHOWN_CHARACTERS = 200

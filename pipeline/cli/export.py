@@ -9,11 +9,11 @@ import click
 from db.export import Selection, clean_table, lake_table
 from pipeline.cli import options, output
 from pipeline.cli.sources import find_source, open_database
-from pipeline.cli.target import STDOUT, opened
 from pipeline.errors import ConfigurationError
 from pipeline.export.parquet import ParquetWriter
 from pipeline.export.table import Table, Writer, write_table
 from pipeline.export.text import CsvWriter, JsonWriter
+from pipeline.target import STDOUT, opened
 
 _TABLES = {"clean": clean_table, "lake": lake_table}
 _WRITERS: dict[str, Callable[..., Writer]] = {

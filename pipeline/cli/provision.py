@@ -13,12 +13,12 @@ import click
 
 from db import roles
 from pipeline.cli import options, output
-from pipeline.cli.target import opened
 from pipeline.definitions import definitions, user_name
 from pipeline.errors import ConfigurationError
 from pipeline.folders import make_private
 from pipeline.permissions import Role
 from pipeline.secret_files import read_secret, write_secret
+from pipeline.target import opened
 
 #: Bytes of chance in a password.
 PASSWORD_BYTES = 24

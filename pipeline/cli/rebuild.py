@@ -5,8 +5,8 @@ import click
 from db.rebuild import rebuild
 from pipeline.cli import options, output
 from pipeline.cli.sources import find_source, open_database
-from pipeline.cli.target import STDOUT, opened
 from pipeline.errors import ConfigurationError
+from pipeline.target import STDOUT, opened
 
 
 @click.command("rebuild")

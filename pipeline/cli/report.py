@@ -9,11 +9,11 @@ import click
 from pipeline.cli import options, output, reader
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import find_source, open_database
-from pipeline.cli.target import STDOUT, opened
 from pipeline.errors import ConfigurationError
 from pipeline.report.answers import gathered, troubles
 from pipeline.report.document import KINDS, written
 from pipeline.report.figures import Period, Selection
+from pipeline.target import STDOUT, opened
 
 #: How far a report goes back where nothing is said.
 USUAL = timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Where a command writes bytes to: a file that appears only when it is whole, or standard output."""
+"""Where bytes are written to: a file that appears only when it is whole, or standard output."""
 
 import os
 import sys
