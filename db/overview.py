@@ -28,6 +28,8 @@ from pipeline.report.figures import Ask, Period, Rows, Selection, latency_unit, 
 
 #: Rows of a ranking; groups of rejected lines; drifts that are looked through; findings.
 MOST_RANKED, MOST_GROUPS, MOST_DRIFTS, MOST_FINDINGS = 10, 20, 500, 50
+#: Segments not counted yet in which the newest record is looked for.
+NEWEST_SEGMENTS = 5
 #: Over how many seconds the rates reach back, and the most segments looked at for them.
 RATE_SECONDS, RATE_SEGMENTS = 600, 20_000
 #: A period of at most this many of minutes is told by minute, a longer one by hour.
@@ -115,16 +117,19 @@ def _visitors(engine: Engine, selection: Selection) -> Rows:
 
 
 def _clock(engine: Engine, selection: Selection) -> Rows:
-    """Return the newest moment that has a record, to the minute where it is counted."""
+    """Return the newest moment that has a record: counted, to its minute, or in what was stored last."""
     counted = select(func.max(TrafficMinute.minute))
-    inside = (CleanRecord.line_start >= Segment.start_offset) & (CleanRecord.line_start < Segment.end_offset)
-    same = (Segment.source_id == CleanRecord.source_id) & (Segment.stage == CLEAN) & ~Segment.is_counted
-    fresh = select(func.max(CleanRecord.timestamp)).join(Segment, same & inside)
+    uncounted = select(Segment.source_id, Segment.start_offset, Segment.end_offset)
+    uncounted = uncounted.where(Segment.stage == CLEAN, ~Segment.is_counted).order_by(Segment.id.desc())
     if selection.source_id is not None:
         counted = counted.where(TrafficMinute.source_id == selection.source_id)
-        fresh = fresh.where(CleanRecord.source_id == selection.source_id)
+        uncounted = uncounted.where(Segment.source_id == selection.source_id)
     with reading(engine) as connection:
-        newest = [connection.execute(query).scalar() for query in (counted, fresh)]
+        newest = [connection.execute(counted).scalar()]
+        # One segment after the other: for all at once a planner might read every record there is.
+        for place in connection.execute(uncounted.limit(NEWEST_SEGMENTS)).all():
+            stored = select(func.max(CleanRecord.timestamp)).where(CleanRecord.within(*place))
+            newest.append(connection.execute(stored).scalar())
     return Rows(("newest",), [(max(filter(None, newest), default=None),)])
 
 

@@ -136,7 +136,8 @@ class Looking(Guarded):
         """Return the choice of the address; None where it does not fit, which has been answered."""
         try:
             source_id = source_of(self.given)
-            newest = await self._newest(source_id)
+            # A period with its ends needs no anchor.
+            newest = None if self.given("since") else await self._newest(source_id)
             return chosen(self.given, newest, datetime.now(UTC))
         except Unfit as error:
             self.refuse(HTTPStatus.BAD_REQUEST, str(error))
