@@ -23,6 +23,7 @@ OURS = {
     "clean-worker": f"celery -A tasks worker -Q {Stage.CLEAN.queue_name}",
     "beat": "celery -A tasks beat",
     "flower": "celery -A tasks flower",
+    "web": "python -m pipeline web",
     "exporter": "python -m pipeline metrics",
 }
 #: The nodes of RabbitMQ; the first is there without a profile.
@@ -30,7 +31,13 @@ NODES = ("rabbitmq", "rabbitmq-2", "rabbitmq-3")
 SERVERS = {*NODES, "postgres", "prometheus"}
 #: What each profile adds.
 PROFILES = {"monitoring": {"exporter", "prometheus"}, "cluster": set(NODES[1:])}
-SECRETS = ("RABBITMQ_PASSWORD", "RABBITMQ_COOKIE", "POSTGRES_PASSWORD", "FLOWER_BASIC_AUTH")
+SECRETS = (
+    "RABBITMQ_PASSWORD",
+    "RABBITMQ_COOKIE",
+    "POSTGRES_PASSWORD",
+    "FLOWER_BASIC_AUTH",
+    "SLUICE_WEB_AUTH",
+)
 
 
 def text(name: str) -> str:
@@ -95,7 +102,7 @@ def test_only_what_needs_the_database_can_reach_it(services: dict[str, dict[str,
     """Watcher and Flower are not given the database: they go on when it is away."""
     holders = {name for name in OURS if "DATABASE_URL" in services[name]["environment"]}
 
-    assert {"migrate", "lake-worker", "clean-worker", "beat", "exporter"} == holders
+    assert {"migrate", "lake-worker", "clean-worker", "beat", "exporter", "web"} == holders
 
 
 def test_everything_starts_in_order(services: dict[str, dict[str, Any]]) -> None:
@@ -132,10 +139,14 @@ def test_a_container_of_ours_can_do_little(services: dict[str, dict[str, Any]], 
 
 
 def test_nothing_listens_to_the_world(services: dict[str, dict[str, Any]]) -> None:
-    """Flower and Prometheus alone have a port on the host, on the loopback interface."""
+    """Flower, page and Prometheus alone have a port on the host, on the loopback interface."""
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert ports == {"flower": ["127.0.0.1:5555:5555"], "prometheus": ["127.0.0.1:9090:9090"]}
+    assert ports == {
+        "flower": ["127.0.0.1:5555:5555"],
+        "web": ["127.0.0.1:8080:8080"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+    }
 
 
 def test_what_must_last_is_in_a_volume(services: dict[str, dict[str, Any]]) -> None:
@@ -223,7 +234,7 @@ def test_nothing_grows_without_a_limit(services: dict[str, dict[str, Any]]) -> N
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
 
 
-@pytest.mark.parametrize("name", sorted(set(OURS) - {"migrate", "flower"}))
+@pytest.mark.parametrize("name", sorted(set(OURS) - {"migrate", "flower", "web"}))
 def test_health_is_asked_of_the_process_itself(services: dict[str, dict[str, Any]], name: str) -> None:
     """The health check of a service is the command that a person would type, for the role it has."""
     test = services[name]["healthcheck"]["test"]
@@ -250,4 +261,4 @@ def test_prometheus_asks_every_service(services: dict[str, dict[str, Any]]) -> N
         for found in scrape["dns_sd_configs"]
     }
 
-    assert asked == {(name, 9464) for name in set(OURS) - {"migrate", "flower"}}
+    assert asked == {(name, 9464) for name in set(OURS) - {"migrate", "flower", "web"}}

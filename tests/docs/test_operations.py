@@ -155,7 +155,11 @@ def test_units_run_the_documented_commands() -> None:
     starts = {
         unit.name: re.findall(r"^ExecStart=\S+/(.*)$", unit.read_text(), re.MULTILINE)[0] for unit in units()
     }
-    addresses = [re.findall(r"SLUICE_METRICS_ADDRESS=(\S+)", unit.read_text())[0] for unit in units()]
+    addresses = [
+        address
+        for unit in units()
+        for address in re.findall(r"SLUICE_METRICS_ADDRESS=(\S+)", unit.read_text())
+    ]
 
     assert starts == {
         "sluice-watcher.service": "python -m pipeline watch",
@@ -163,7 +167,9 @@ def test_units_run_the_documented_commands() -> None:
         "sluice-clean@.service": "celery -A tasks worker -Q queue-data-clean -n clean-%i@%%h -c 2",
         "sluice-beat.service": "celery -A tasks beat --pidfile=",
         "sluice-exporter.service": "python -m pipeline metrics",
+        "sluice-web.service": "python -m pipeline web",
     }
+    assert len(addresses) == len(units()) - 1  # the page has none
     assert len(set(addresses)) == len(addresses)
     for unit in units():
         assert f"`{unit.stem}" in text("docs/operations.md")
