@@ -25,6 +25,7 @@ from db.remains import Remains, remains
 from db.removals import Kind, Place
 from db.removing import MODELS, Model, Models, Reason, note, take_rows
 from db.summaries import prefer_summaries, summarise
+from pipeline import failpoint
 
 #: What rules call the tables.
 TABLES: dict[str, Model] = {"lake": RawLog, "clean": CleanRecord, "rejected": RejectedLine}
@@ -118,6 +119,7 @@ class _Run:
                 if not self._dry_run:
                     for model in models:
                         partitions.drop(connection, model.__tablename__, month)
+                    failpoint.reach("retention.committing")
         except months.MonthStaysError:
             return
         self._dropped |= {(model, month) for model in models}
@@ -137,6 +139,7 @@ class _Run:
                 reason = objection(connection, place.source_id, found.low, found.high) or ""
                 if not reason:
                     gone = self._remove(connection, place, segments, found.models, delete_=not self._dry_run)
+                    failpoint.reach("retention.committing")
             if not reason:
                 self._report.add(gone)
                 return

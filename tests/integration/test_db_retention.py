@@ -1,6 +1,8 @@
 """Retention on both databases: what is old enough goes, what is not proven stays, and the audit is true."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -299,6 +301,32 @@ def test_whole_months_go_with_their_partitions(postgresql: Engine) -> None:
     assert figures(done) == {LAKE: (1, 12, STARTS[1]), CLEAN: (1, 9, STARTS[1] - 3 * len(BROKEN))}
     assert complete(postgresql)
     assert expired(postgresql, rules) == Expiry()
+
+
+def test_loads_go_on_while_months_are_dropped(postgresql: Engine) -> None:
+    """Writers of today's rows neither fail nor write into a table that goes while retention works."""
+    stopped = threading.Event()
+
+    def load(source: Source) -> int:
+        stages, start = (LakeStore(postgresql), CleanStore(postgresql)), STARTS[-1]
+        while not stopped.is_set():
+            for stage in stages:
+                stage.store(Batch(source, start, BLOCKS[0]))
+            start += len(BLOCKS[0])
+        return start
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = {source.key: pool.submit(load, source) for source in (ONE, TWO)}
+        try:
+            done = expired(postgresql, "lake=5,clean=62,rejected=62")
+        finally:
+            stopped.set()
+        reached = {key: end.result() for key, end in ends.items()}
+
+    assert len(done.partitions) >= 3
+    assert figures(done)[LAKE] == (3, 36, STARTS[3])
+    assert min(reached.values()) > STARTS[-1]
+    assert audit(postgresql, reached, deep=True).complete
 
 
 @pytest.mark.parametrize(
