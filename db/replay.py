@@ -196,8 +196,11 @@ class Replayer:
             self._store.replace(connection, known, Won(found.id, part, found.stored_at), now, careful=careful)
             for part in parts
         )
-        counts = {"rejected_count": rejected, "record_count": Segment.line_count - rejected}
-        connection.execute(update(Segment).where(Segment.id == found.id).values(stored_at=now, **counts))
+        own = update(Segment).where(Segment.id == found.id)
+        connection.execute(own.values(stored_at=now))
+        if len(parts) > 1:  # each has noted itself alone; what they add to the counts is counted by SQL
+            counts = {"rejected_count": rejected, "record_count": Segment.line_count - rejected}
+            connection.execute(own.values(tally=None, **counts))
         failpoint.reach("replay.committing")
         return sum(part.line_count for part in parts), before, rejected_starts(connection, found)
 

@@ -14,6 +14,7 @@ from db.archive.merge import merge
 from db.archive.restore import restore
 from db.audit import AuditReport, audit
 from db.cleaned import Choice
+from db.counting import take_away
 from db.difference import preview
 from db.engine import reading, transaction
 from db.export import Selection, lake_table
@@ -27,9 +28,11 @@ from db.resolve import Keep, contradictions, resolve
 from db.slices import Order, replay_slice
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
+from db.traffic import TrafficMinute
 from pipeline.batch import Batch, Source
 from pipeline.cli.totals import totals
 from tests.integration.changed_format import SetFormat, raised
+from tests.recount import differences
 
 KEY = "cd" * 16
 SOURCE = Source(KEY, "web-1", "/log", format="combined")
@@ -215,6 +218,22 @@ def test_a_replay_leaves_what_is_removed(filled: Engine) -> None:
     assert (tally.replaced, tally.removed, tally.unavailable) == (2, 1, 0)
     assert (tally.lines, tally.records, tally.rejected) == (9, 7, 2)
     assert audit(filled, {KEY: END}, deep=True).complete
+
+
+def test_a_replay_around_a_removed_line_counts_both_sides(filled: Engine) -> None:
+    """What is left before and behind an erased line is in the counts for reports, once."""
+    assert differences(filled, [1]) == []
+    with transaction(filled) as connection:
+        take_away(connection, 1, SIZE, 2 * SIZE)
+    both_taken(filled, SECOND)
+    (source,) = list_sources(filled)
+
+    replay(filled, source, Choice(redo=True))
+
+    assert differences(filled, [1]) == []
+    with reading(filled) as connection:
+        counted = select(func.sum(TrafficMinute.hits)).where(TrafficMinute.source_id == 1)
+        assert connection.execute(counted).scalar_one() == 11
 
 
 def test_a_replay_skips_what_clean_has_dropped(filled: Engine) -> None:
