@@ -16,11 +16,11 @@ from db.models import Segment
 from db.sources import SourceRow, list_sources, path_text
 from db.watches import watched
 from pipeline.checkpoint import SourceStatus, read_status
-from pipeline.cli import options, output
+from pipeline.cli import live, options, output
 from pipeline.cli.main import FAILED, OK
 from pipeline.cli.sources import open_database
 from pipeline.depths import queue_depths
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigurationError, PipelineError
 from pipeline.settings import Settings
 from pipeline.topology import Stage
 
@@ -52,14 +52,20 @@ ELSEWHERE = "elsewhere"
 
 
 @click.command("status")
+@click.option("--watch", "is_live", is_flag=True, help="Show it live, until q or Ctrl-C.")
 @options.common
-def command(as_json: bool) -> int:
+def command(is_live: bool, as_json: bool) -> int:
     """Show each source with its confirmed offset, lag and stored bytes, and each queue with its depth.
 
     What does not answer, and what beat's watch over exchange, queues and bindings found wrong in the last
     minute, is named, and the exit code is 1; the rest is shown.
     """
     settings = options.settings()
+    if is_live:
+        if as_json:
+            raise ConfigurationError("--watch draws on a terminal: leave --json out, or ask without --watch")
+        live.watch(settings)
+        return OK
     problems: list[str] = []
     local = _try(lambda: read_status(settings.state_dir), problems) or []
     stored, rates, told = _try(lambda: _stored(settings), problems) or ([], {}, {**NOTHING_TOLD})
