@@ -11,6 +11,7 @@ from db.chain import MARK_BYTES, Link, Sealed, first_link, is_signed, last_link,
 from db.engine import reading
 from db.models import Source
 from db.seals import Seal, links_of, sealed
+from db.unfounded import unfounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def verify(engine: Engine, keys: Sequence[bytes] = (), kept: Kept | None = None)
     """Return what the chain of every source says, a seal at a time in memory.
 
     With keys the last seal of each source must be signed by one of them. Each head of `kept` must still be
-    a seal of its source.
+    a seal of its source. Rows that were removed must have a reason: an erasure has a receipt, and retention
+    takes nothing younger than the shortest rule.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -74,6 +76,10 @@ def verify(engine: Engine, keys: Sequence[bytes] = (), kept: Kept | None = None)
         sources = connection.execute(select(Source.id, Source.key, Source.path).order_by(Source.id)).all()
         for id_, key, path in sources:
             _Source(connection, id_, key, path, report).run(keys, expected.pop(key, []))
+        names = {id_: (key, path) for id_, key, path in sources}
+        for removed in unfounded(connection):
+            key, path = names[removed.source_id]
+            report.breaks.append(Break(key, path, removed.start, removed.end, removed.what))
     for key, heads in expected.items():
         report.breaks += [Break(key, "", 0, end, "the source of a kept head is gone") for end, _ in heads]
     return report

@@ -1,5 +1,6 @@
 """The hash chain on both databases: whatever is altered behind its back is named."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from db.archive.restore import restore
 from db.audit import audit
 from db.counting import count
 from db.engine import reading, transaction
+from db.erasures import Receipt, begin
 from db.ledger import CLEAN, LAKE
 from db.removals import Kind, Place
 from db.removing import Reason, remove
@@ -223,9 +225,11 @@ def test_seals_taken_away_show_beside_kept_heads(sealed: Engine) -> None:
 def test_removed_ranges_stay_in_the_chain(sealed: Engine) -> None:
     """Erasure and retention take rows, not segments: the chain stays, the audit says what is gone."""
     count(sealed)
+    receipt = Receipt(uuid.uuid4(), datetime.now(UTC), None, "ann", "user", "hash", {}, {})
+    begin(sealed, receipt)
     with transaction(sealed) as connection:
         for stage in (LAKE, CLEAN):
-            reason = Reason(Kind.ERASURE, datetime.now(UTC))
+            reason = Reason(Kind.ERASURE, datetime.now(UTC), receipt.id)
             remove(connection, Place(1, stage), [(SIZE, SIZE + len(b"one line\n"))], reason)
     later = datetime.now(UTC) + timedelta(days=2)
     done = expire(sealed, lambda path, table: 1 if table == "lake" and path == TWO.path else None, now=later)
@@ -235,6 +239,21 @@ def test_removed_ranges_stay_in_the_chain(sealed: Engine) -> None:
     report = audit(sealed, None, deep=True)
     assert report.complete
     assert {kind: sums.lines for kind, sums in report.removed(LAKE).items()} == {"erasure": 1, "retention": 8}
+
+
+def test_a_removal_needs_a_reason(sealed: Engine) -> None:
+    """Who deletes lines and notes an erasure without receipt, or retention of young lines, is found out."""
+    now = datetime.now(UTC)
+    with transaction(sealed) as connection:
+        for kind, number in ((Kind.ERASURE, 1), (Kind.RETENTION, 2), (Kind.RETENTION, 3)):
+            at = now + timedelta(days=2) if number == 3 else now
+            remove(connection, Place(1, LAKE), [(number * SIZE, (number + 1) * SIZE)], Reason(kind, at))
+
+    assert audit(sealed, None, deep=True).complete
+    assert broken(sealed, KEY) == [
+        ("aa", 1, 2, "lines were erased from lake without a receipt"),
+        ("aa", 2, 3, "retention took lines from the lake that were not a day old"),
+    ]
 
 
 def test_a_restored_database_has_its_chain(sealed: Engine, tmp_path: Path) -> None:
