@@ -32,8 +32,8 @@ MOST_RANKED, MOST_GROUPS, MOST_DRIFTS, MOST_FINDINGS = 10, 20, 500, 50
 NEWEST_SEGMENTS = 5
 #: Over how many seconds the rates reach back, and the most segments looked at for them.
 RATE_SECONDS, RATE_SEGMENTS = 600, 20_000
-#: A period of at most this many of minutes is told by minute, a longer one by hour.
-_BY_MINUTE = timedelta(days=3)
+#: A period of at most this many minutes is told by minute, a longer one by hour: its bins are whole hours.
+_BY_MINUTE = timedelta(hours=60)
 #: Visitors of a longer period are not counted: the sketches of its hours would take too long to merge.
 _VISITED = timedelta(days=32)
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
