@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.detect import detect
 from bench.drift import drift
 from bench.enrich import enrich
 from bench.growth import growth
@@ -55,7 +56,8 @@ def command(  # noqa: PLR0917 - one for each option
     """Measure this machine: NAME is one of the benchmarks below; without one, all.
 
     throughput, latency, memory, queries, web (the page in Chromium), enrich (what it adds to parsing),
-    replay, peers, scaling, growth, and drift: how late drifts are noticed.
+    replay, peers, scaling, growth, drift: how late drifts are noticed, and detect: how well attacks are
+    told from honest requests.
     Servers are started on free ports and ended afterwards; lines are generated.
     """
     output.log_to_stderr("WARNING", options.settings())
@@ -86,5 +88,6 @@ def benchmarks(
         "peers": partial(peers, lines),
         "scaling": partial(scaling, lines, runs),
         "drift": partial(drift, lines, runs),
+        "detect": partial(detect, lines, runs),
         "growth": partial(growth, growth_lines, embedded=embedded),
     }
