@@ -10,13 +10,15 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import text
 
-from db import partitions, roles
+from db import alerting, partitions, roles
 from db.audit import audit
+from db.detecting import Look
 from db.engine import make_engine, transaction
 from db.retention import UNCOUNTED, expire
 from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES, WEB
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
+from pipeline.detect.rules import load
 from pipeline.errors import ConfigurationError
 
 #: Roles belong to the whole server: these tests have their own.
@@ -161,6 +163,23 @@ def test_the_pools_store_with_their_own_roles(provisioned: str) -> None:
     assert found.missing_bytes == found.missing_lines == found.duplicate_lines == 0
     assert found.conflicts == 2
     for engine in (lake, clean):
+        engine.dispose()
+
+
+def test_the_lake_pool_looks_and_tells_with_its_own_role(provisioned: str) -> None:
+    """What beat asks of it: the looks, findings that last, and alerts from the outbox; it needs no more."""
+    owner, lake = make_engine(provisioned), make_engine(as_role(provisioned, LAKE))
+    attack = LINE.replace(b"GET /a ", b"GET /.env ")
+    CleanStore(owner).store(Batch(SOURCE, BATCH.end, attack))
+    CleanStore(owner).store(Batch(SOURCE, BATCH.end + len(attack), attack))
+    now = datetime.now(UTC)
+
+    assert [each.rule for each in Look(lake, load()).look(60)] == ["sensitive-file"]
+    assert alerting.collect(lake, ["mail"], "web-1", now) == 1
+    (due,) = alerting.take_due(lake, ["mail"], now)
+    alerting.settle(lake, due, None, now)
+
+    for engine in (owner, lake):
         engine.dispose()
 
 
