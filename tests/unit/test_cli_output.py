@@ -1,13 +1,13 @@
 """What the commands print."""
 
 import json
-import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.cli import output
+from tests import payloads
 
 
 @pytest.mark.parametrize(
@@ -63,26 +63,6 @@ def test_size_is_in_binary_units(count: int, shown: str) -> None:
     assert shown == output.size(count)
 
 
-#: What a terminal obeys or hides: C0 and C1 controls, line separators, bidirectional marks, zero width, tags.
-HARMFUL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
-#: Things that terminals have been made to do.
-ESCAPES = [
-    "\x1b]8;;http://evil.example/\x1b\\click\x1b]8;;\x1b\\",  # a link with another text
-    "\x1b]52;c;cm0gLXJmIC8=\x07",  # the clipboard
-    "\x1b]0;title\x07", "\x1b]2;title\x1b\\",  # the window's title
-    "\x7fdelete", "\x1b[21t", "\x1b[6n", "\x1b[c", "\x05",  # an answer that is typed into the shell
-    '\x1bP$q"p\x1b\\', "\x1bPq\x1b\\", "\x1b_G\x1b\\",  # device control, pictures
-    "\x1b[2J\x1b[H", "\x1bc", "\x1b[?1049h",  # another screen
-    "\x1b[1;31mred\x1b[0m", "\x1b[8mhidden\x1b[0m",  # colours, invisible text
-    "\x9b31m", "\x9d52;c;eA==\x9c", "\x90q\x9c",  # the same with C1 controls
-    "safe\rfake", "a\x08b", "line\x0bfeed\x0c", "\x85next",  # written over, other line ends
-    "\u202egnp.exe", "a\u2066b\u2069", "\u200bzero", "\u2028line", "\ufeffmark",  # order and width
-    "\udc9b31m", "\U000e0041tag",  # undecodable bytes, invisible letters
-]  # fmt: skip
-
-
 def shown(capsys: pytest.CaptureFixture[str], text: str) -> list[str]:
     """Return what each way to print makes of a text, on both streams."""
     output.say(text)
@@ -92,11 +72,11 @@ def shown(capsys: pytest.CaptureFixture[str], text: str) -> list[str]:
     return list(capsys.readouterr())
 
 
-@pytest.mark.parametrize("text", ESCAPES, ids=ascii)
+@pytest.mark.parametrize("text", payloads.TERMINAL, ids=ascii)
 def test_nothing_printed_is_obeyed_by_a_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each known escape comes out as text that only shows, whichever way it is printed."""
     for stream in shown(capsys, text):
-        assert not HARMFUL.search(stream.replace("\n", ""))
+        assert not payloads.HARMFUL.search(stream.replace("\n", ""))
     assert text not in "".join(shown(capsys, text))
 
 
@@ -106,7 +86,7 @@ def test_any_text_is_printed_without_power(capsys: pytest.CaptureFixture[str], t
     """No text at all puts a control character on a screen, and none breaks the line of a table."""
     said, printed = output.escape(text), output.table(("head",), [(text,)])
 
-    assert not HARMFUL.search(said)
+    assert not payloads.HARMFUL.search(said)
     assert printed.count("\n") == 1
     for stream in shown(capsys, text):
-        assert not HARMFUL.search(stream.replace("\n", ""))
+        assert not payloads.HARMFUL.search(stream.replace("\n", ""))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -13,32 +12,7 @@ from pipeline.report.document import KINDS, Document, written
 from pipeline.report.figures import Compared, Rows, Selection, Trouble
 from tests import payloads
 from tests.figures import NOW, SELECTION, figures, parts
-
-
-class Reader(HTMLParser):
-    """Collects elements, attributes and the texts between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements: set[str] = set()
-        self.attributes: set[str] = set()
-        self.texts: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element and the names of its attributes."""
-        self.elements.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        """Note a text."""
-        self.texts.append(data)
-
-
-def read(text: bytes) -> Reader:
-    """Return what a parser finds in HTML."""
-    reader = Reader()
-    reader.feed(text.decode())
-    return reader
+from tests.markup import read
 
 
 def document(word: str = "/a", **given: Any) -> Document:
