@@ -3,10 +3,18 @@
 from tornado.options import options
 
 from pipeline.settings import Settings
-from tasks.dashboard import close_metrics, guarded_address, require_events, take_password_file
+from tasks.dashboard import (
+    close_metrics,
+    guarded_address,
+    require_events,
+    take_broker_user,
+    take_password_file,
+)
 
-require_events(Settings.from_environment())
+_settings = Settings.from_environment()
+require_events(_settings)
 take_password_file(options)
+take_broker_user(options, _settings)
 close_metrics()
 address = guarded_address(options)
 # Flower shows; what changes the system is a command of its own.

@@ -1,15 +1,16 @@
 """PostgreSQL's roles: who may do what with which table, as statements that may run again and again.
 
     owner        runs `migrate`; owns every table; the one that runs these statements
-    lake         the lake pool: adds lines, segments and conflicts; reads what audit and repair compare
+    lake         the lake pool: adds lines, segments and conflicts; reads lines to compare them
     clean        the clean pool: adds records and rejected lines, and notes in its segments how they were read
     beat         the watch over the queues: what it found last, and nothing else
-    maintenance  a person's commands that take away: replay, conflicts, restore of a part
+    maintenance  the worker of the maintenance queue, and a person's commands that take away: audit, counts,
+                 looks for drifts and threats, replay, retention, erasure, conflicts, restore of a part
     web          the page and its reports: reads records, counts, the ledger and rejected lines; not the lake
     reader       reports: the view of clean records, its formats and its sources; no line as it was written
 
-No writer may update or delete a line. Months are prepared by a function of the owner's, so that the pool that
-beat asks for it need not own a table. So are past months dropped, for who may delete their rows anyway.
+No pool of a stage may update or delete a line. Months are prepared by a function of the owner's, so that the
+worker that beat asks for it need not own a table. So are past months dropped, for who may delete their rows.
 """
 
 import base64
@@ -46,19 +47,7 @@ GRANTS: dict[str, dict[str, str]] = {
     LAKE: {
         **_CATALOGUE,
         **_LEDGER,
-        "segments": "SELECT, INSERT, UPDATE (is_counted, tally)",
         "raw_logs": "SELECT, INSERT",
-        "seals": "SELECT, INSERT",
-        # Its maintenance tasks audit, count for reports, look for drifts and threats, and send alerts.
-        "clean_records": "SELECT",
-        "rejected_lines": "SELECT",
-        "drift_states": "SELECT, INSERT, UPDATE, DELETE",
-        "drift_events": "SELECT, INSERT, UPDATE (alerted_at)",
-        "detection_states": "SELECT, INSERT, UPDATE, DELETE",
-        "findings": "SELECT, INSERT, UPDATE",
-        "silences": "SELECT",
-        "alerts": "SELECT, INSERT, UPDATE, DELETE",
-        **dict.fromkeys(COUNTS, "SELECT, INSERT, DELETE"),
         "alembic_version": "SELECT",
     },
     CLEAN: {
@@ -90,7 +79,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "conflicts": "SELECT (id, resolved_at)",
         "alembic_version": "SELECT",
     },
-    READER: dict.fromkeys((*_REPORTED, *COUNTS, *_DRIFTS), "SELECT"),
+    READER: dict.fromkeys((*_REPORTED, *COUNTS, *_DRIFTS, "alembic_version"), "SELECT"),
 }
 
 
@@ -166,7 +155,7 @@ def statements(database: str, prefix: str, passwords: Mapping[str, str]) -> list
         *_closed(database),
         *(line for role in ROLES for line in _role(database, role, prefix, passwords.get(role))),
         *_preparation(),
-        f"GRANT EXECUTE ON FUNCTION {PREPARE}() TO {_quoted(role_name(LAKE, prefix))}",
+        f"GRANT EXECUTE ON FUNCTION {PREPARE}() TO {_quoted(role_name(MAINTENANCE, prefix))}",
         *_retention(prefix),
     ]
 

@@ -28,6 +28,7 @@ class Role(StrEnum):
     WATCHER = "watcher"
     LAKE = "lake"
     CLEAN = "clean"
+    MAINTENANCE = "maintenance"
     BEAT = "beat"
     FLOWER = "flower"
     WEB = "web"
@@ -53,20 +54,18 @@ _DEAD = [dead_name(stage.queue_name) for stage in Stage]
 _POOL_WRITE = _names(DEFAULT_EXCHANGE, CONTROL, EVENTS)
 _POOL_CONFIGURE = _names(CONTROL, "celeryev")
 
+
+def _pool(*queues: str) -> Permission:
+    return Permission(configure=_POOL_CONFIGURE, write=_POOL_WRITE, read=_names(*queues, CONTROL))
+
+
 #: The permission of each role in the virtual host.
 PERMISSIONS = {
     Role.WATCHER: Permission(write=_names(LOGS.name)),
-    # It does what beat schedules too: repairs, and replays of dead letters.
-    Role.LAKE: Permission(
-        configure=_POOL_CONFIGURE,
-        write=_POOL_WRITE,
-        read=_names(
-            Stage.LAKE.queue_name, MAINTENANCE, *(name.replace(".", r"\.") for name in _DEAD), CONTROL
-        ),
-    ),
-    Role.CLEAN: Permission(
-        configure=_POOL_CONFIGURE, write=_POOL_WRITE, read=_names(Stage.CLEAN.queue_name, CONTROL)
-    ),
+    Role.LAKE: _pool(Stage.LAKE.queue_name),
+    Role.CLEAN: _pool(Stage.CLEAN.queue_name),
+    # What beat schedules: repairs, replays of the lake and of dead letters.
+    Role.MAINTENANCE: _pool(MAINTENANCE, *(name.replace(".", r"\.") for name in _DEAD)),
     # The schedule goes to one queue by its name, the probe through the exchange.
     Role.BEAT: Permission(write=_names(DEFAULT_EXCHANGE, LOGS.name)),
     Role.FLOWER: Permission(

@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from flower.views.monitor import Metrics
 from tornado.web import authenticated
@@ -38,6 +39,14 @@ def take_password_file(options: Any) -> None:
         raise SystemExit(f"error: {error}") from None
     if found:
         options.basic_auth = found[PASSWORD].split(",")
+
+
+def take_broker_user(options: Any, settings: Settings) -> None:
+    """Give FLOWER_BROKER_API, where RabbitMQ's management is, the user of the broker's URL if it has none."""
+    parts = urlsplit(options.broker_api or "")
+    own = urlsplit(settings.broker_url.get_secret_value()).netloc.rpartition("@")[0]
+    if parts.hostname and own and "@" not in parts.netloc:
+        options.broker_api = urlunsplit(parts._replace(netloc=f"{own}@{parts.netloc}"))
 
 
 def close_metrics() -> None:

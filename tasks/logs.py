@@ -13,7 +13,6 @@ from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_
 from celery.utils.log import get_multiprocessing_logger
 
 from pipeline import logs
-from pipeline.topology import Stage
 from tasks import stores
 
 #: What every record of this process and its children says: the stage of a pool.
@@ -22,9 +21,9 @@ _process: dict[str, str] = {}
 _delivery: ContextVar[Mapping[str, str] | None] = ContextVar("delivery", default=None)
 
 
-def begin(stage: Stage) -> None:
-    """Note the stage of this pool."""
-    _process["stage"] = stage.value
+def begin(name: str) -> None:
+    """Note the stage of this pool, or what else it does."""
+    _process["stage"] = name
 
 
 @contextmanager

@@ -115,8 +115,10 @@ def note_end(stage: str, outcome_: str) -> None:
     _deliveries.labels(stage, outcome_).inc()
 
 
-def begin(stage: Stage) -> None:
-    """Note the stage of this pool, and show every outcome as 0, so that the first one is a rise."""
-    PULSE.name = stage.value
+def begin(name: str) -> None:
+    """Note the name of this pool; of a stage's show every outcome as 0, so that the first one is a rise."""
+    PULSE.name = name
+    if name not in {stage.value for stage in Stage}:
+        return
     for word in ("stored", "retried", "requeued", "rejected", "lost", "timed_out", "undecodable"):
-        _deliveries.labels(stage.value, word)
+        _deliveries.labels(name, word)

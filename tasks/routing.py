@@ -12,26 +12,33 @@ from celery import Celery, Task, shared_task
 from celery.worker.strategy import default
 
 from pipeline.probe import STAGE_HEADER
-from pipeline.topology import BATCH_TASK, Stage
+from pipeline.topology import BATCH_TASK, MAINTENANCE, Stage
 from tasks import logs
+from tasks.foreign import reject
 
 #: The task of each stage.
 STAGE_TASKS = {Stage.LAKE: "lake.ingest", Stage.CLEAN: "clean.transform"}
 
 
-def consumed_stage(app: Celery) -> Stage:
-    """Return the stage whose queue this worker consumes.
+#: What a worker of the maintenance queue alone is called in metrics and logs.
+MAINTAINER = "maintenance"
+
+
+def consumed_stage(app: Celery) -> Stage | None:
+    """Return the stage whose queue this worker consumes, None for one of the maintenance queue alone.
 
     Raises:
-        SystemExit: it consumes both data queues, or neither: a batch would have no single task.
+        SystemExit: it consumes both data queues, or none at all: a batch would have no single task.
     """
     queues = set(app.amqp.queues.consume_from)
     stages = [stage for stage in Stage if stage.queue_name in queues]
+    if queues == {MAINTENANCE}:
+        return None
     if len(stages) != 1:
         names = " or ".join(f"-Q {stage.queue_name}" for stage in Stage)
         raise SystemExit(
             f"error: a worker consumes exactly one data queue, this one {'both' if stages else 'none'}: "
-            f"start it with {names}"
+            f"start it with {names}, or with -Q {MAINTENANCE} for maintenance alone"
         )
     return stages[0]
 
@@ -39,6 +46,9 @@ def consumed_stage(app: Celery) -> Stage:
 def route(task: Task, app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:
     """Return the message handler of this worker's stage."""
     stage = consumed_stage(app)
+    if stage is None:
+        why = "is of a stage, and came to the maintenance queue"
+        return lambda message, *_, **__: reject(message, consumer.connection_errors, why)
     # A probe is one task in both stages, and reads its stage from a header.
     name = STAGE_TASKS[stage] if task.name == BATCH_TASK else task.name
     deliver: Callable[..., Any] = default(app.tasks[name], app, consumer, **options)

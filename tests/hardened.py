@@ -18,7 +18,7 @@ import psycopg2
 
 from bench.servers import execute
 from db import schema
-from pipeline.topology import Stage
+from pipeline.topology import MAINTENANCE, Stage
 from tests.certificates import Authority, Pair
 from tests.services import PrivatePostgres, PrivateRabbit, free_port
 
@@ -120,7 +120,10 @@ class Installation:
         self.start("watcher", ("watcher", ""), "pipeline", "watch", str(self.folder / "logs"))
         for stage in Stage:
             name = stage.value
-            self.start(name, (name, name), *worker, "-Q", stage.queue_name, "-n", f"{name}@%h")
+            own = ("-Q", stage.queue_name, "-X", MAINTENANCE, "-n", f"{name}@%h")
+            self.start(name, (name, name), *worker, *own)
+        own = ("-Q", MAINTENANCE, "-n", "maintenance@%h")
+        self.start("maintenance", ("maintenance", "maintenance"), *worker, *own)
         self.start("beat", ("beat", "beat"), "celery", "-A", "tasks", "beat", "-l", "DEBUG", "--pidfile=")
         flower = ("celery", "-A", "tasks", "flower", f"--port={self.port}", "--address=0.0.0.0")
         self.start("flower", ("flower", ""), *flower)

@@ -7,22 +7,24 @@ Passwords are made here and go into files of mode 0600, one a role, as URLs that
 import json
 import secrets
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import click
 
 from db import roles
 from pipeline.cli import options, output
+from pipeline.cli.provisioning import PASSWORD_BYTES, make_secret, password_of
+from pipeline.connections import KEY_BYTES
 from pipeline.definitions import definitions, user_name
 from pipeline.errors import ConfigurationError
-from pipeline.folders import make_private
 from pipeline.permissions import Role
-from pipeline.secret_files import read_secret, write_secret
 from pipeline.target import opened
 
-#: Bytes of chance in a password.
-PASSWORD_BYTES = 24
+#: Where the containers of docker-compose.yml connect.
+COMPOSE_BROKER, COMPOSE_DATABASE = "amqp://broker:5672/sluice", "postgresql://postgres:5432/sluice"
 
+#: Begins the names of PostgreSQL's roles.
+PREFIX = "sluice"
 _SECRETS = click.option(
     "--secrets",
     "folder",
@@ -58,7 +60,7 @@ def _rabbitmq(url: str, target: str, folder: Path, as_json: bool) -> None:
         raise ConfigurationError("--url: write amqps://HOST:5671/VHOST, the virtual host named")
     names = {role: user_name(role) for role in Role}
     passwords = {
-        role: _password(folder / f"broker-url-{role.value}", url, name) for role, name in names.items()
+        role: password_of(folder / f"broker-url-{role.value}", url, name) for role, name in names.items()
     }
     with opened(target) as file:
         file.write(json.dumps(definitions(vhost, passwords), indent=2).encode() + b"\n")
@@ -71,7 +73,7 @@ def _rabbitmq(url: str, target: str, folder: Path, as_json: bool) -> None:
     metavar="URL",
     help="Where processes connect; the URL of DATABASE_URL where it is not given.",
 )
-@click.option("--prefix", default="sluice", show_default=True, help="Begins the names of the roles.")
+@click.option("--prefix", default=PREFIX, show_default=True, help="Begins the names of the roles.")
 @click.option("--apply", "at_once", is_flag=True, help="Run it on DATABASE_URL, as the tables' owner.")
 @_SECRETS
 @options.common
@@ -88,7 +90,7 @@ def _postgresql(url: str | None, prefix: str, at_once: bool, folder: Path, as_js
     where = url or settings.sqlalchemy_url
     names = {role: roles.role_name(role, prefix) for role in roles.ROLES}
     passwords = {
-        role: _password(folder / f"database-url-{role}", where, name) for role, name in names.items()
+        role: password_of(folder / f"database-url-{role}", where, name) for role, name in names.items()
     }
     if at_once:
         roles.apply(settings.sqlalchemy_url, prefix, passwords)
@@ -98,19 +100,30 @@ def _postgresql(url: str | None, prefix: str, at_once: bool, folder: Path, as_js
     _tell(as_json, "the database" if at_once else "the statements", folder, list(names.values()))
 
 
-def _password(path: Path, url: str, user: str) -> str:
-    """Return the password in a role's file, made with the file where there is none yet."""
-    if path.exists():
-        password = urlsplit(read_secret(str(path), path)).password
-        if password is None:
-            raise ConfigurationError(f"{path}: holds no URL with a password; remove it to make a new one")
-        return unquote(password)
-    make_private(path.parent)
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    write_secret(path, urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")))
-    return password
+@command.command("compose")
+@_SECRETS
+@options.common
+def _compose(folder: Path, as_json: bool) -> None:
+    """Write every secret of docker-compose.yml: a URL for each role and server, keys, passwords of pages.
+
+    What is there already stays. The database's roles are made with these passwords by the service `roles`.
+    """
+    users = {role: user_name(role) for role in Role}
+    broker = {
+        role: password_of(folder / f"broker-url-{role.value}", COMPOSE_BROKER, name)
+        for role, name in users.items()
+    }
+    names = [roles.role_name(role, PREFIX) for role in roles.ROLES]
+    for role, name in zip(roles.ROLES, names, strict=True):
+        password_of(folder / f"database-url-{role}", COMPOSE_DATABASE, name)
+    make_secret(folder / "signing-key", secrets.token_hex(KEY_BYTES))
+    for page in ("flower-auth", "web-auth"):
+        make_secret(folder / page, f"viewer:{secrets.token_urlsafe(PASSWORD_BYTES)}")
+    # For the server's own user to read: salted hashes of passwords that nobody can guess.
+    with opened(str(folder / "definitions.json")) as file:
+        vhost = unquote(urlsplit(COMPOSE_BROKER).path.removeprefix("/"))
+        file.write(json.dumps(definitions(vhost, broker), indent=2).encode() + b"\n")
+    _tell(as_json, "definitions.json", folder, [*users.values(), *names])
 
 
 def _tell(as_json: bool, target: str, folder: Path, names: list[str]) -> None:

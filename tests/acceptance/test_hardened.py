@@ -98,7 +98,7 @@ def test_remote_control_cannot_stop_a_pool(system: Installation) -> None:
             box.abcast(command, {"queue": "queue-data-lake", "n": 1})
         replies = wait_until(lambda: box.multi_call("ping", timeout=5), "the pools' answer", 30)
 
-    assert len(replies) == 2
+    assert len(replies) == 3
     assert before == {name: child.pid for name, child in system.children.items() if child.poll() is None}
     assert "KeyError('shutdown')" in system.logs
 
@@ -165,6 +165,54 @@ def test_what_is_kept_on_disk_is_for_its_owner(system: Installation) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir() if path.is_file()}
     assert {mode for name, mode in modes.items() if name.startswith("checkpoint")} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in (system.folder / "secrets").iterdir()} == {0o600}
+
+
+@pytest.mark.timeout(300)
+def test_maintenance_replays_and_no_pool_of_a_stage_does(system: Installation) -> None:
+    """A replay that the operator orders is done by the worker of the maintenance queue, with its own role."""
+    ordered = system.run(("operator", "maintenance"), "replay", "clean", "--background", "--all", "--json")
+
+    assert ordered.returncode == 0, ordered.stderr
+    log = system.folder / "maintenance.log"
+    wait_until(lambda: "ranges replaced" in log.read_text(), "the replay", 60)
+    assert "permission denied" not in system.logs
+    for stage in Stage:
+        assert "audit.repair[" not in (system.folder / f"{stage.value}.log").read_text()
+    assert "audit.repair[" in log.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_one_person_is_erased_by_the_operator(system: Installation) -> None:
+    """The roles of a person's commands suffice, and the value is in no log of any process."""
+    stored = system.count("raw_logs")
+    with (system.folder / "logs" / "a.log").open("a") as log:
+        log.write(LINE.replace("- ann", "- erased-canary"))
+    wait_until(lambda: system.count("raw_logs") == stored + 1, "the line", 60)
+    wait_until(lambda: system.count("clean_logs WHERE \"user\" = 'erased-canary'") == 1, "the record", 60)
+
+    done = system.run(("operator", "maintenance"), "erase", "--user", "erased-canary", "--json")
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert json.loads(done.stdout.splitlines()[-1])["rows"] == {"raw_logs": 1, "clean_records": 1}
+    assert system.count("raw_logs") == stored
+    assert "erased-canary" not in system.logs + done.stdout + done.stderr
+    assert system.run(("operator", "maintenance"), "audit", "--deep").returncode == 0
+    reader = system.run(("operator", "reader"), "access", "--user", "erased-canary", "--json")
+    assert json.loads(reader.stdout.splitlines()[-1]) == {"rows": 0}, reader.stderr
+
+
+@pytest.mark.timeout(300)
+def test_flower_and_exporter_are_asked_with_our_own_commands(system: Installation) -> None:
+    """Health checks of containers need no other program; the exporter's role measures all that it serves."""
+    asked = {**system.environment("flower"), "SLUICE_METRICS_ADDRESS": f"127.0.0.1:{system.port}"}
+    command = [sys.executable, "-m", "pipeline", "check", "--live", "flower"]
+    wait_until(lambda: system.get("/healthcheck", None)[0] == 200, "Flower", 60)
+    assert subprocess.run(command, cwd=ROOT, env=asked, check=False, capture_output=True).returncode == 0
+    measured = system.run(("web", "web"), "metrics", "--once")
+
+    assert measured.returncode == 0, measured.stderr
+    assert 'sluice_up{part="database"} 1.0' in measured.stdout
+    assert "sluice_missing_bytes" in measured.stdout
 
 
 def test_a_pool_with_a_wrong_authority_stores_nothing(system: Installation, tmp_path: Path) -> None:

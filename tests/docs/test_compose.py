@@ -6,38 +6,59 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from pipeline.cli.main import COMMANDS
+from pipeline.cli.main import COMMANDS, OK, main
+from pipeline.cli.provision import COMPOSE_BROKER
+from pipeline.connections import SECRETS as CONNECTION_SECRETS
+from pipeline.secret_files import SUFFIX
 from pipeline.settings import Settings
-from pipeline.topology import Stage
+from pipeline.topology import MAINTENANCE, Stage
 
 ROOT = Path(__file__).parents[2]
 #: The services of ours, with the command that the documentation gives a person for the same thing.
 OURS = {
+    "provision": "python -m pipeline provision compose",
     "migrate": "python -m pipeline migrate",
+    "roles": "python -m pipeline provision postgresql",
     "watcher": "python -m pipeline watch",
     "lake-worker": f"celery -A tasks worker -Q {Stage.LAKE.queue_name}",
     "clean-worker": f"celery -A tasks worker -Q {Stage.CLEAN.queue_name}",
+    "maintenance-worker": f"celery -A tasks worker -Q {MAINTENANCE}",
     "beat": "celery -A tasks beat",
     "flower": "celery -A tasks flower",
     "web": "python -m pipeline web",
+    "operator": "python -m pipeline status",
     "exporter": "python -m pipeline metrics",
 }
 #: The nodes of RabbitMQ; the first is there without a profile.
 NODES = ("rabbitmq", "rabbitmq-2", "rabbitmq-3")
 SERVERS = {*NODES, "postgres", "prometheus"}
 #: What each profile adds.
-PROFILES = {"monitoring": {"exporter", "prometheus"}, "cluster": set(NODES[1:])}
-SECRETS = (
-    "RABBITMQ_PASSWORD",
-    "RABBITMQ_COOKIE",
-    "POSTGRES_PASSWORD",
-    "FLOWER_BASIC_AUTH",
-    "SLUICE_WEB_AUTH",
-)
+PROFILES = {
+    "monitoring": {"exporter", "prometheus"},
+    "cluster": set(NODES[1:]),
+    "tools": {"provision", "operator"},
+}
+SECRETS = ("RABBITMQ_COOKIE", "POSTGRES_PASSWORD")
+#: What each service of ours is: its user of the broker, its role in the database.
+IDENTITIES = {
+    "watcher": ("watcher", None),
+    "lake-worker": ("lake", "lake"),
+    "clean-worker": ("clean", "clean"),
+    "maintenance-worker": ("maintenance", "maintenance"),
+    "beat": ("beat", "beat"),
+    "flower": ("flower", None),
+    "web": ("web", "web"),
+    "exporter": ("web", "web"),
+    "operator": ("operator", "maintenance"),
+}
+#: Those that run once and end, and those that only the owner of the tables can do.
+ONCE, OWNERS = {"provision", "migrate", "roles", "operator"}, {"migrate", "roles"}
+LASTING = set(OURS) - ONCE
 
 
 def text(name: str) -> str:
@@ -59,11 +80,13 @@ def test_these_services_make_the_installation(services: dict[str, dict[str, Any]
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_runs_the_documented_command(services: dict[str, dict[str, Any]], name: str) -> None:
     """What a container runs is what a person would type."""
-    command = " ".join(services[name]["command"]).replace("celery -q ", "celery ")
+    service = services[name]
+    words = [*service.get("entrypoint", []), *service["command"]]
+    command = " ".join(words).replace("celery -q ", "celery ")
 
     assert command.startswith(OURS[name])
     if "pipeline" in command:
-        assert services[name]["command"][3] in COMMANDS
+        assert words[3] in COMMANDS
 
 
 def test_no_secret_stands_in_the_file() -> None:
@@ -90,19 +113,45 @@ def test_the_example_names_every_variable_and_no_secret() -> None:
 def test_settings_that_a_service_gets_exist(services: dict[str, dict[str, Any]], name: str) -> None:
     """A variable of a container is a setting of Sluice or of Flower, spelt as it is read."""
     known = {field.alias for field in Settings.model_fields.values()}
-    given = services[name]["environment"]
+    known |= {name + SUFFIX for name in CONNECTION_SECRETS}
+    given = services[name].get("environment", {})
 
     assert not {
         variable for variable in given if variable not in known and not variable.startswith("FLOWER_")
     }
-    assert "BROKER_URL" in given
 
 
-def test_only_what_needs_the_database_can_reach_it(services: dict[str, dict[str, Any]]) -> None:
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_a_container_holds_the_files_of_its_own_role_alone(
+    services: dict[str, dict[str, Any]], name: str
+) -> None:
+    """No password is in its environment, every file that it is told of is there, and none beside them."""
+    service = services[name]
+    broker, database = IDENTITIES[name]
+    files = {variable: path for variable, path in service["environment"].items() if variable.endswith(SUFFIX)}
+
+    assert files["BROKER_URL_FILE"] == f"/run/secrets/broker-url-{broker}"
+    assert files.get("DATABASE_URL_FILE") == (database and f"/run/secrets/database-url-{database}")
+    assert sorted(files.values()) == sorted(f"/run/secrets/{secret}" for secret in service["secrets"])
+    assert not set(service["environment"]) & {*CONNECTION_SECRETS, "FLOWER_BASIC_AUTH"}
+
+
+def test_provision_writes_every_secret(services: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    """What is mounted is what the command makes; the owner's password is with the owner's services alone."""
+    declared = yaml.safe_load(text("docker-compose.yml"))["secrets"]
+    used = {secret for name in IDENTITIES for secret in services[name]["secrets"]}
+    assert main(["provision", "compose", "--secrets", str(tmp_path)]) == OK
+
+    assert used == set(declared)
+    assert used | {"definitions.json"} <= {path.name for path in tmp_path.iterdir()}
+    for name, secret in declared.items():
+        assert secret["file"] == "${SECRETS_DIR:-./secrets}/" + name
+    assert {name for name in OURS if "DATABASE_URL" in services[name].get("environment", {})} == OWNERS
+
+
+def test_only_what_needs_the_database_can_reach_it() -> None:
     """Watcher and Flower are not given the database: they go on when it is away."""
-    holders = {name for name in OURS if "DATABASE_URL" in services[name]["environment"]}
-
-    assert {"migrate", "lake-worker", "clean-worker", "beat", "exporter", "web"} == holders
+    assert {name for name, (_, database) in IDENTITIES.items() if database is None} == {"watcher", "flower"}
 
 
 def test_everything_starts_in_order(services: dict[str, dict[str, Any]]) -> None:
@@ -111,18 +160,19 @@ def test_everything_starts_in_order(services: dict[str, dict[str, Any]]) -> None
         waits = {target: wait["condition"] for target, wait in service.get("depends_on", {}).items()}
         for target, condition in waits.items():
             assert condition == (
-                "service_completed_successfully" if target == "migrate" else "service_healthy"
+                "service_completed_successfully" if target in OWNERS else "service_healthy"
             ), name
-            assert "healthcheck" in services[target] or target == "migrate", name
-        if name in OURS and name != "migrate":
+            assert "healthcheck" in services[target] or target in OWNERS, name
+        if name in IDENTITIES:
             assert "rabbitmq" in waits, name
         if "worker" in name:
-            assert {"postgres", "migrate"} <= set(waits), name
+            assert {"postgres", "roles"} <= set(waits), name
+    assert set(services["roles"]["depends_on"]) == {"migrate"}
 
 
 def test_what_runs_for_ever_is_watched_and_restarted(services: dict[str, dict[str, Any]]) -> None:
     """Each lasting service has a health check with a deadline and comes back after a crash."""
-    for name in services.keys() - {"migrate"}:
+    for name in services.keys() - ONCE:
         assert services[name]["restart"] == "unless-stopped", name
         assert {"test", "interval", "timeout", "retries"} <= set(services[name]["healthcheck"]), name
 
@@ -222,9 +272,7 @@ def test_every_node_answers_to_one_name(services: dict[str, dict[str, Any]]) -> 
         assert services[name]["volumes"][0] == f"{name}:/var/lib/rabbitmq"
     joined = re.findall(r"= rabbit@(\S+)", text("deploy/rabbitmq/40-join.conf"))
     assert joined == list(NODES)
-    for service in set(OURS) - {"migrate"}:
-        url = services[service]["environment"]["BROKER_URL"]
-        assert url.endswith("@broker:5672//")
+    assert urlsplit(COMPOSE_BROKER).netloc == "broker:5672"
 
 
 def test_nothing_grows_without_a_limit(services: dict[str, dict[str, Any]]) -> None:
@@ -234,14 +282,15 @@ def test_nothing_grows_without_a_limit(services: dict[str, dict[str, Any]]) -> N
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
 
 
-@pytest.mark.parametrize("name", sorted(set(OURS) - {"migrate", "flower", "web"}))
+@pytest.mark.parametrize("name", sorted(LASTING))
 def test_health_is_asked_of_the_process_itself(services: dict[str, dict[str, Any]], name: str) -> None:
     """The health check of a service is the command that a person would type, for the role it has."""
     test = services[name]["healthcheck"]["test"]
 
     assert test[:-1] == ["CMD", "python", "-m", "pipeline", "check", "--live"]
     assert test[-1] == name.removesuffix("-worker")
-    assert services[name]["environment"]["SLUICE_METRICS_ADDRESS"].endswith(":9464")
+    port = {"flower": 5555, "web": 8080}.get(name, 9464)
+    assert services[name]["environment"]["SLUICE_METRICS_ADDRESS"].endswith(f":{port}")
 
 
 def test_scaled_pools_have_names_of_their_own(services: dict[str, dict[str, Any]]) -> None:
@@ -261,4 +310,4 @@ def test_prometheus_asks_every_service(services: dict[str, dict[str, Any]]) -> N
         for found in scrape["dns_sd_configs"]
     }
 
-    assert asked == {(name, 9464) for name in set(OURS) - {"migrate", "flower", "web"}}
+    assert asked == {(name, 9464) for name in LASTING - {"flower", "web"}}

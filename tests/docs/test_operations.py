@@ -163,7 +163,10 @@ def test_units_run_the_documented_commands() -> None:
 
     assert starts == {
         "sluice-watcher.service": "python -m pipeline watch",
-        "sluice-lake.service": "celery -A tasks worker -Q queue-data-lake -n lake@%%h -c 2",
+        "sluice-lake.service": (
+            "celery -A tasks worker -Q queue-data-lake -X queue-maintenance -n lake@%%h -c 2"
+        ),
+        "sluice-maintenance.service": "celery -A tasks worker -Q queue-maintenance -n maintenance@%%h -c 1",
         "sluice-clean@.service": "celery -A tasks worker -Q queue-data-clean -n clean-%i@%%h -c 2",
         "sluice-beat.service": "celery -A tasks beat --pidfile=",
         "sluice-exporter.service": "python -m pipeline metrics",

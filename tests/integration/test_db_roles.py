@@ -108,8 +108,7 @@ OPERATIONS = {
 #: What each role may; everything else is refused.
 ALLOWED = {
     LAKE: {
-        "read lake", "read rejected", "read conflicts", "read ledger", "read sources", "read removals",
-        "prepare months", "read seals", "add a seal", "read findings", "close findings", "read alerts",
+        "read lake", "read conflicts", "read ledger", "read sources", "read removals",
     },
     CLEAN: {"read conflicts", "read ledger", "read sources", "read removals", "note a format"},
     MAINTENANCE: {
@@ -118,7 +117,7 @@ ALLOWED = {
         "delete lines", "delete records", "delete segments", "read removals", "note a removal",
         "read findings", "close findings", "delete findings", "silence", "read alerts",
         "drop a month", "hold a month", "read seals", "add a seal",
-        "read receipts", "finish a receipt",
+        "read receipts", "finish a receipt", "prepare months",
     },
     BEAT: set(),
     READER: {"read clean", "read sources", "read removals", "read receipts", "read findings"},
@@ -158,34 +157,35 @@ def test_the_pools_store_with_their_own_roles(provisioned: str) -> None:
         for store in (LakeStore(lake), CleanStore(clean)):
             store.store(batch)
 
-    found = audit(lake, {SOURCE.key: later.end, moved.source.key: renamed.end})
+    mender = make_engine(as_role(provisioned, MAINTENANCE))
+    found = audit(mender, {SOURCE.key: later.end, moved.source.key: renamed.end})
 
     assert found.missing_bytes == found.missing_lines == found.duplicate_lines == 0
     assert found.conflicts == 2
-    for engine in (lake, clean):
+    for engine in (lake, clean, mender):
         engine.dispose()
 
 
-def test_the_lake_pool_looks_and_tells_with_its_own_role(provisioned: str) -> None:
+def test_maintenance_looks_and_tells_with_its_own_role(provisioned: str) -> None:
     """What beat asks of it: the looks, findings that last, and alerts from the outbox; it needs no more."""
-    owner, lake = make_engine(provisioned), make_engine(as_role(provisioned, LAKE))
+    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
     attack = LINE.replace(b"GET /a ", b"GET /.env ")
     CleanStore(owner).store(Batch(SOURCE, BATCH.end, attack))
     CleanStore(owner).store(Batch(SOURCE, BATCH.end + len(attack), attack))
     now = datetime.now(UTC)
 
-    assert [each.rule for each in Look(lake, load()).look(60)] == ["sensitive-file"]
-    assert alerting.collect(lake, ["mail"], "web-1", now) == 1
-    (due,) = alerting.take_due(lake, ["mail"], now)
-    alerting.settle(lake, due, None, now)
+    assert [each.rule for each in Look(mender, load()).look(60)] == ["sensitive-file"]
+    assert alerting.collect(mender, ["mail"], "web-1", now) == 1
+    (due,) = alerting.take_due(mender, ["mail"], now)
+    alerting.settle(mender, due, None, now)
 
-    for engine in (owner, lake):
+    for engine in (owner, mender):
         engine.dispose()
 
 
-def test_the_lake_pool_prepares_months_that_it_does_not_own(provisioned: str) -> None:
+def test_maintenance_prepares_months_that_it_does_not_own(provisioned: str) -> None:
     """The owner's function makes the same partitions as the owner, moves what lies in the default one."""
-    owner, lake = make_engine(provisioned), make_engine(as_role(provisioned, LAKE))
+    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
     month = date.today().replace(day=1)  # noqa: DTZ011 - the month that was just prepared by the migration
     names = [partitions.partition_name(table, month) for table in partitions.TABLES]
     with transaction(owner) as connection:
@@ -194,15 +194,15 @@ def test_the_lake_pool_prepares_months_that_it_does_not_own(provisioned: str) ->
             connection.execute(text(f"INSERT INTO {table} SELECT * FROM {name}"))
             connection.execute(text(f"DROP TABLE {name}"))
 
-    assert partitions.prepare(lake) == names
+    assert partitions.prepare(mender) == names
 
     with transaction(owner) as connection:
         assert connection.execute(text("SELECT count(*) FROM raw_logs_default")).scalar() == 0
         assert connection.execute(text(f"SELECT count(*) FROM {names[0]}")).scalar() == 4
         owners = "SELECT count(DISTINCT relowner) FROM pg_class WHERE relname LIKE 'raw_logs%'"
         assert connection.execute(text(owners)).scalar() == 1
-    assert partitions.prepare(lake) == partitions.prepare(owner) == []
-    for engine in (owner, lake):
+    assert partitions.prepare(mender) == partitions.prepare(owner) == []
+    for engine in (owner, mender):
         engine.dispose()
 
 
@@ -243,8 +243,10 @@ def test_the_lake_pool_removes_nothing(provisioned: str) -> None:
     with pytest.raises(ConfigurationError, match="permission denied"):
         expire(lake, lambda _, table: 30 if table == "lake" else None, now=later)
 
-    assert audit(lake, {SOURCE.key: BATCH.end}).complete
-    lake.dispose()
+    mender = make_engine(as_role(provisioned, MAINTENANCE))
+    assert audit(mender, {SOURCE.key: BATCH.end}).complete
+    for engine in (lake, mender):
+        engine.dispose()
 
 
 def test_a_role_without_the_function_is_told(provisioned: str) -> None:

@@ -76,10 +76,9 @@ _POOL = {*_SEES, "publish to a queue", "send remote control", "send an event"}
 #: What each role may; everything else is refused.
 ALLOWED = {
     Role.WATCHER: {*_SEES, "publish a batch"},
-    Role.LAKE: {
-        *_POOL, "read lake", "purge lake", "read maintenance", "read lake's dead", "read clean's dead"
-    },
+    Role.LAKE: {*_POOL, "read lake", "purge lake"},
     Role.CLEAN: {*_POOL, "read clean"},
+    Role.MAINTENANCE: {*_POOL, "read maintenance", "read lake's dead", "read clean's dead"},
     Role.BEAT: {*_SEES, "publish a batch", "publish to a queue"},
     Role.FLOWER: {*_SEES, "send remote control", "send an event"},
     Role.WEB: {*_SEES, "read lake's dead", "read clean's dead"},

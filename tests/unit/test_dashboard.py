@@ -4,10 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 
 from pipeline.secret_files import write_secret
 from pipeline.settings import Settings
-from tasks.dashboard import guarded_address, require_events, take_password_file
+from tasks.dashboard import guarded_address, require_events, take_broker_user, take_password_file
 
 
 def options(**given: object) -> SimpleNamespace:
@@ -78,3 +79,21 @@ def test_without_a_file_nothing_changes() -> None:
     take_password_file(given)
 
     assert given.basic_auth == ["me:secret"]
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("http://broker:15672/api/", "http://me:secret@broker:15672/api/"),
+        ("http://other:pass@broker:15672/api/", "http://other:pass@broker:15672/api/"),
+        ("", ""),
+    ],
+)
+def test_the_management_is_asked_as_the_brokers_user(given: str, taken: str) -> None:
+    """An address without a user gets that of the URL, which may come from a file."""
+    found = options(broker_api=given)
+
+    url = SecretStr("amqp://me:secret@127.0.0.1/sluice")
+    take_broker_user(found, Settings.from_environment(broker_url=url))
+
+    assert found.broker_api == taken
