@@ -220,7 +220,7 @@ def test_killed_pool_leaves_its_batches_to_the_next(system: System) -> None:
     assert (system.count("raw_logs"), system.count("clean_logs")) == (300, 300)
 
 
-@pytest.mark.parametrize("queues", [(LAKE, CLEAN), (topology.MAINTENANCE,), ()])
+@pytest.mark.parametrize("queues", [(LAKE, CLEAN), ()])
 def test_worker_without_exactly_one_data_queue_refuses(
     queues: tuple[str, ...], tmp_path: Path, sqlite_url: str
 ) -> None:

@@ -39,12 +39,10 @@ def test_a_worker_of_two_stages_or_of_nothing_refuses(queues: list[str]) -> None
 
 def test_a_batch_in_the_maintenance_queue_is_a_dead_letter() -> None:
     """A worker without a stage rejects it, and so never decodes what somebody put there."""
-    rejected = []
+    rejected: list[Any] = []
     message = SimpleNamespace(
-        reject_log_error=lambda *given, **named: rejected.append((given, named)),
-        reject=lambda **named: rejected.append(named),
-        headers={}, body=b"", acknowledged=False, delivery_info={},
-    )  # fmt: skip
+        reject_log_error=lambda *given: rejected.append(given), content_type="application/x-msgpack", body=b""
+    )
 
     route(batch, app(MAINTENANCE), SimpleNamespace(connection_errors=()))(message)
 
