@@ -76,7 +76,7 @@ def detect(lines: int, runs: int) -> Report:
     rules = load()
     scores, misses = _scored(labelled(), rules)
     later, later_misses = _scored(unseen(), rules)
-    honest, seconds = _honest(min(lines, HONEST_LINES), rules)
+    honest = _honest(min(lines, HONEST_LINES), rules)
     rows: list[list[object]] = [
         [rule, *each.columns(), *later[rule].columns(), None] for rule, each in scores.items()
     ]
@@ -89,7 +89,7 @@ def detect(lines: int, runs: int) -> Report:
         known = [delay for delay in delays if delay is not None]
         late = statistics.median(known) if known else None
         rows.append([rule, runs, len(known), false[rule], None, len(known) / runs, *([None] * 5), late])
-    return _report(rows, [*misses, *later_misses], days, false, (min(lines, HONEST_LINES), honest, seconds))
+    return _report(rows, [*misses, *later_misses], days, false, (min(lines, HONEST_LINES), *honest))
 
 
 def _store(engine: Engine, name: str, format_: str, parts: Iterable[bytes]) -> None:
@@ -100,18 +100,19 @@ def _store(engine: Engine, name: str, format_: str, parts: Iterable[bytes]) -> N
         place += len(block)
 
 
-def _look(rules: Rules, fill: Callable[[Engine], None]) -> tuple[list[Any], float]:
-    """Return what one look at a new database finds, and its processor seconds."""
+def _look(rules: Rules, fill: Callable[[Engine], None]) -> tuple[list[Any], float, float]:
+    """Return what one look at a new database finds, its processor seconds, and those of storing."""
     with scratch() as folder:
         url = f"sqlite:///{folder / 'sluice.db'}"
         schema.upgrade(url)
         engine = make_engine(url)
-        fill(engine)
         began = time.process_time()
+        fill(engine)
+        stored = time.process_time()
         found = Look(engine, rules).look(3600)
-        seconds = time.process_time() - began
+        looked = time.process_time()
         engine.dispose()
-    return found, seconds
+    return found, looked - stored, stored - began
 
 
 def _scored(labels: Labels, rules: Rules) -> tuple[dict[str, Score], list[str]]:
@@ -125,7 +126,7 @@ def _scored(labels: Labels, rules: Rules) -> tuple[dict[str, Score], list[str]]:
             _store(engine, name, format_, (b"".join(line for _, line in part) for _, part in minutes))
 
     output.say(f"labelled samples: {len(labels.right)} addresses and users")
-    found, _ = _look(rules, fill)
+    found, *_ = _look(rules, fill)
     told = {(each.rule, each.subject) for each in found if each.kind == "security"}
     scores = {rule: Score() for rule in (*rules.patterns, *rules.bursts)}
     words = []
@@ -149,12 +150,12 @@ def _first(labels: Labels, subject: str) -> str:
     return next((line.strip() for line in lines if f"{subject} " in line), subject)
 
 
-def _honest(lines: int, rules: Rules) -> tuple[Counter[str], float]:
-    """Return what is told of generated lines by rule, and processor seconds per million lines."""
+def _honest(lines: int, rules: Rules) -> tuple[Counter[str], float, float]:
+    """Return what is told of generated lines by rule, the seconds of a look, and its share of storing."""
     output.say(f"{lines} generated lines without an attack")
     blocks = (b"".join(part) for part in generate_blocks(lines, seed=5))
-    found, seconds = _look(rules, lambda engine: _store(engine, "honest", "combined", blocks))
-    return Counter(each.rule for each in found), seconds * 1e6 / lines
+    found, seconds, stored = _look(rules, lambda engine: _store(engine, "honest", "combined", blocks))
+    return Counter(each.rule for each in found), seconds * 1e6 / lines, seconds / stored
 
 
 def _sightings(site: Site, judge: Changes, minutes: int) -> list[Sighting]:
@@ -189,10 +190,10 @@ def _report(
     misses: list[str],
     days: int,
     false: Counter[str],
-    honest: tuple[int, Counter[str], float],
+    honest: tuple[int, Counter[str], float, float],
 ) -> Report:
     heads = ["rule", "samples", "found", "wrong", "precision", "recall", *_LATER, "minutes"]
-    lines, told, seconds = honest
+    lines, told, seconds, share = honest
     values = {
         "rules": {str(row[0]): dict(zip(heads[1:], row[1:], strict=True)) for row in rows},
         "misses": misses,
@@ -201,12 +202,13 @@ def _report(
         "honest_lines": lines,
         "honest_findings": dict(told),
         "look_seconds_per_million_lines": seconds,
+        "look_share_of_storing": share,
     }
     notes = [
         *misses,
         f"{lines:,} generated lines without an attack: {dict(told) or 'nothing'} told",
         f"{days} days of sites without a change: {dict(false) or 'nothing'} told",
-        f"looking took {seconds:.1f} s of processor time per million lines",
+        f"looking took {seconds:.1f} s of processor time per million lines, {share:.0%} of storing them",
     ]
     bars = [(str(row[0]), 100 * row[5]) for row in rows if isinstance(row[5], float)]
     return Report("detect", values, heads, rows, bars, "per cent of the samples found", notes)

@@ -37,6 +37,8 @@ MISSING = (404, 410)
 ERROR_LEVELS = ("error", "severe", "critical", "crit", "fatal", "alert", "emerg", "emergency", "panic", "err")
 _OWN = CleanRecord
 _HOST = func.coalesce(_OWN.server_name, _OWN.host, UNKNOWN)
+#: Columns without which some questions need not be asked.
+_ASKED = ("path", "query", "user_agent", "referer", "user_name", "status", "duration_seconds", "message")
 _FIELDS = {"agent": _OWN.user_agent, "referer": _OWN.referer, "user": _OWN.user_name}
 
 
@@ -59,27 +61,39 @@ class StoredLines:
         return list(self._connection.execute(query if condition is None else query.where(condition)))
 
     @cached_property
-    def _extent(self) -> tuple[int, datetime | None]:
-        (row,) = self._rows([func.count(), type_coerce(func.max(_OWN.timestamp), Moment())])
-        return int(row[0]), row[1]
+    def _extent(self) -> dict[str, Any]:
+        """How many records there are, up to when, and in how many each column stands.
+
+        Asked first, so that what a format lacks costs nothing.
+        """
+        counts = [func.count(getattr(_OWN, name)).label(name) for name in _ASKED]
+        newest = type_coerce(func.max(_OWN.timestamp), Moment()).label("reached")
+        query = select(func.count().label("records"), newest, *counts).where(self._within)
+        return dict(self._connection.execute(query).mappings().one())
 
     @property
     def count(self) -> int:
         """How many records there are."""
-        return self._extent[0]
+        return int(self._extent["records"])
 
     @property
     def reached(self) -> datetime | None:
         """Time of the newest record."""
-        return self._extent[1]
+        reached: datetime | None = self._extent["reached"]
+        return reached
 
     @cached_property
     def _texts(self) -> list[Text]:
-        urls = self._grouped([_OWN.path, _OWN.query], or_(_OWN.path.is_not(None), _OWN.query.is_not(None)))
-        found = [Text("url", row[0] or "", row[1], *row[2:]) for row in urls]
+        found: list[Text] = []
+        if self._extent["path"] or self._extent["query"]:
+            urls = self._grouped(
+                [_OWN.path, _OWN.query], or_(_OWN.path.is_not(None), _OWN.query.is_not(None))
+            )
+            found += [Text("url", row[0] or "", row[1], *row[2:]) for row in urls]
         for field, column in _FIELDS.items():
-            rows = self._grouped([column], column.is_not(None))
-            found += [Text(field, row[0], None, *row[1:]) for row in rows]
+            if self._extent[column.key]:
+                rows = self._grouped([column], column.is_not(None))
+                found += [Text(field, row[0], None, *row[1:]) for row in rows]
         return found
 
     def texts(self) -> Sequence[Text]:
@@ -111,12 +125,15 @@ class StoredLines:
         failed = (status == 401) | (posted & (status == 403))  # noqa: PLR2004 - HTTP's own numbers
         if paths:
             failed |= posted & _OWN.path.in_(sorted(set(paths))) & ~status.between(300, 399)
-        return [*self._counted(failed, user=True), *self._sshd()]
+        requests = self._counted(failed, user=True) if self._extent["status"] else []
+        return [*requests, *self._sshd()]
 
     def _sshd(self) -> Iterator[Counted]:
         said = or_(
             *(_OWN.message.startswith(word) for word in ("Failed ", "Invalid user ", "error: maximum "))
         )
+        if not self._extent["message"]:
+            return
         columns = [self._minute, _OWN.message, _OWN.line_start]
         for minute, message, offset in self._rows(columns, _OWN.program.in_(PROGRAMS) & said):
             if (who := tried(message)) is not None:
@@ -128,10 +145,12 @@ class StoredLines:
 
     @cached_property
     def _missing(self) -> list[Counted]:
-        return self._counted(_OWN.status.in_(MISSING), path=True)
+        return self._counted(_OWN.status.in_(MISSING), path=True) if self._extent["status"] else []
 
     def agentless(self) -> Sequence[Counted]:
         """Return requests without an agent."""
+        if self._extent["user_agent"] == self.count:
+            return []
         return self._counted(func.coalesce(_OWN.user_agent, "") == "")
 
     def _counted(self, condition: Condition, *, user: bool = False, path: bool = False) -> list[Counted]:
@@ -164,11 +183,15 @@ class StoredLines:
 
     @cached_property
     def _failed(self) -> list[Failed]:
+        if not self._extent["status"]:
+            return []
         keys = [self._minute, func.coalesce(_OWN.path, ""), _OWN.status]
         return [Failed(*row) for row in self._grouped(keys, _OWN.status >= 400)]  # noqa: PLR2004 - HTTP's
 
     def timed(self) -> Sequence[Timed]:
         """Return a sample of requests with their time."""
+        if not self._extent["duration_seconds"]:
+            return []
         step = max(1, self.count // TIMED_LINES)
         sample = _OWN.duration_seconds.is_not(None) & (scrambled(_OWN.line_start) % step == 0)
         columns = [self._minute, func.coalesce(_OWN.path, ""), _OWN.duration_seconds, _OWN.line_start]
@@ -176,6 +199,8 @@ class StoredLines:
 
     def said(self) -> Sequence[Said]:
         """Return errors of programs, each message of a level once."""
+        if not self._extent["message"]:
+            return []
         level, message = func.lower(_OWN.level), func.substr(_OWN.message, 1, TEXT_LENGTH)
         bad = level.in_(ERROR_LEVELS) & _OWN.message.is_not(None) & _OWN.continues.is_(None)
         first = type_coerce(func.min(_OWN.timestamp), Moment())
