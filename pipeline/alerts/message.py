@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.formats.redaction import redacted
 from pipeline.logs import escape, json_line
 
 #: Version of the JSON, raised when a key changes its meaning.
@@ -12,13 +13,16 @@ MOST_CHARACTERS = 500
 
 
 def inert(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an alert with its texts cut, and with everything in them that could be obeyed as escapes."""
+    """Return an alert with its texts cut, without secrets found in them or anything that could be obeyed.
+
+    A summary may hold a URL: what is a secret by its name or form does not leave with it.
+    """
     alerts = [
         {
             name: escape(value[:MOST_CHARACTERS]) if isinstance(value, str) else value
             for name, value in fact.items()
         }
-        for fact in content["alerts"]
+        for fact in (each | {"summary": redacted(each["summary"])} for each in content["alerts"])
     ]
     return {**content, "host": escape(content["host"]), "alerts": alerts}
 

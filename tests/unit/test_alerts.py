@@ -108,6 +108,16 @@ def test_what_is_told_is_inert(hook: WebhookServer, mail: MailServer) -> None:
     assert len(value["alerts"][0]["summary"]) < 600
 
 
+def test_secrets_in_a_url_do_not_leave(hook: WebhookServer) -> None:
+    """What is a secret by its name is taken out of the summary."""
+    fact = FACT | {"summary": f"a script: 1 by 192.0.2.1; first /a?q=<script>&token={PASSWORD}"}
+    to_hook(hook).deliver(CONTENT | {"alerts": [fact]}, 3)
+
+    body = hook.posts[0][2].decode()
+    assert PASSWORD not in body
+    assert "&token=***" in body
+
+
 def test_a_mail_says_the_same(mail: MailServer) -> None:
     """To each recipient, with a subject of a line and the number in its id, the same at each attempt."""
     to_mail(mail).deliver(CONTENT, 3)

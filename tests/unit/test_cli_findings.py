@@ -8,7 +8,7 @@ import pytest
 from db import schema
 from db.engine import make_engine, transaction
 from db.noting import note
-from db.store import LakeStore
+from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.detect.sighting import Sighting
@@ -80,8 +80,28 @@ def test_status_counts_the_open_ones(answer: Answer, capsys: pytest.CaptureFixtu
     )
 
 
+def test_recheck_goes_by_what_is_stored(answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever was noticed before: the lines that are stored are looked at, and nothing is kept."""
+    line = b'203.0.113.1 - - [01/Mar/2026:00:00:09 +0000] "GET /.env?\x1b HTTP/1.1" 200 12 "-" "curl/8"\n'
+    engine = make_engine(Settings.from_environment().sqlalchemy_url)
+    CleanStore(engine).store(Batch(Source("cd" * 16, "web-1", "/web.log", format="combined"), 0, line))
+    engine.dispose()
+
+    (found,) = answer("findings", "--recheck", "/web.log")["sightings"]
+
+    assert (found["rule"], found["subject"], found["count"]) == ("sensitive-file", "203.0.113.1", 1)
+    assert len(answer("findings")["findings"]) == 2
+    assert main(["findings", "--recheck", "/web.log"]) == OK
+    assert "\x1b" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(("--source", "9"), "no source"), (("--since", "soon"), "--since soon")]
+    ("arguments", "said"),
+    [
+        (("--source", "9"), "no source"),
+        (("--since", "soon"), "--since soon"),
+        (("--recheck", "1", "--open"), "--recheck"),
+    ],
 )
 def test_what_does_not_fit_is_named(answer: Answer, arguments: tuple[str, ...], said: str) -> None:
     """A wrong source or time is a usage error that names it."""
