@@ -35,7 +35,7 @@ class Expiry:
         gone: by source and stage.
         partitions: that were dropped, with rows that `gone` counts too.
         held: what stays though it is old enough.
-        is_finished: False if the time was up before everything was looked at.
+        is_finished: False if the time was up before everything was looked at, or a month has to wait.
     """
 
     gone: list[Gone] = field(default_factory=list)

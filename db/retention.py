@@ -5,6 +5,7 @@ enough goes by dropping its partition; the rest is deleted a slice at a time. Ea
 transaction that removes rows and notes it, so the audit is true whenever this is stopped.
 """
 
+import logging
 import math
 import time
 from bisect import bisect_right
@@ -26,6 +27,9 @@ from db.removals import Kind, Place
 from db.removing import MODELS, Model, Models, Reason, note, take_rows
 from db.summaries import prefer_summaries, summarise
 from pipeline import failpoint
+from pipeline.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
 
 #: What rules call the tables.
 TABLES: dict[str, Model] = {"lake": RawLog, "clean": CleanRecord, "rejected": RejectedLine}
@@ -46,8 +50,8 @@ def expire(
 ) -> Expiry:
     """Remove what is old enough and return what that was; a dry run changes nothing.
 
-    What does not fit into `seconds` is left to the next call; a month is not interrupted. Of two calls at
-    once one finds it done.
+    What does not fit into `seconds` is left to the next call, and so is a month that somebody reads from for
+    long; a month is not interrupted. Of two calls at once one finds it done.
 
     Raises:
         DatabaseUnavailable: what was removed before stays removed; try again later.
@@ -69,7 +73,7 @@ class _Run:
             query = select(Source.id, Source.path).order_by(Source.id)
             self._paths = {id_: path for id_, path in connection.execute(query)}  # noqa: C416 - rows, not pairs
         self._cutoffs = {id_: self._cutoffs_of(path, days) for id_, path in self._paths.items()}
-        #: Tables and months whose rows went with their partition; a dry run does not go over them again.
+        #: Tables and months that no slice goes over: their partition went, or waits for the next time.
         self._dropped: set[tuple[Model, date]] = set()
 
     def _cutoffs_of(self, path: str, days: Days) -> Cutoffs:
@@ -121,6 +125,13 @@ class _Run:
                         partitions.drop(connection, model.__tablename__, month)
                     failpoint.reach("retention.committing")
         except months.MonthStaysError:
+            return
+        except DatabaseUnavailable as error:
+            # Somebody reads for long: better the next time than row by row. What is away altogether, the
+            # next step will say.
+            log.warning("the partitions of %s wait for the next time: %s", month, error)
+            self._report.is_finished = False
+            self._dropped |= {(model, month) for model in models}
             return
         self._dropped |= {(model, month) for model in models}
         self._report.partitions += [partitions.partition_name(m.__tablename__, month) for m in models]

@@ -35,7 +35,7 @@ def command(dry_run: bool, as_json: bool) -> int:
         output.emit_json({"dry_run": dry_run, "lines": report.lines, **asdict(report)})
     else:
         _show(report, dry_run=dry_run, in_file=in_file)
-    return FAILED if report.held else OK
+    return FAILED if report.held or not report.is_finished else OK
 
 
 def _show(report: Expiry, *, dry_run: bool, in_file: bool) -> None:
@@ -47,6 +47,8 @@ def _show(report: Expiry, *, dry_run: bool, in_file: bool) -> None:
     for held in report.held:
         where = f"source {held.source_id}, {held.stage}: bytes [{held.start}, {held.end}) stay: {held.reason}"
         print(output.escape(where))
+    if not report.is_finished:
+        print("a month stays for now, because somebody reads from it: run this again later")
     print(f"{'would remove' if dry_run else 'removed'}: {report.lines} lines")
     if in_file and report.lines and not dry_run:
         print("the file keeps its size: new rows take the place; `VACUUM` in sqlite3 makes it smaller")

@@ -329,6 +329,24 @@ def test_loads_go_on_while_months_are_dropped(postgresql: Engine) -> None:
     assert audit(postgresql, reached, deep=True).complete
 
 
+def test_a_month_that_somebody_reads_from_waits(postgresql: Engine) -> None:
+    """A reader that does not end keeps the partition, and its rows are not deleted one by one instead."""
+    url = postgresql.url.update_query_dict({"options": "-c lock_timeout=300"})
+    impatient = make_engine(url.render_as_string(hide_password=False))
+    with reading(postgresql) as reader:
+        reader.execute(text("SELECT count(*) FROM raw_logs"))
+
+        waiting = expired(impatient, "lake=62,rejected=50")
+
+    assert not waiting.is_finished
+    assert not [name for name in waiting.partitions if name.startswith("raw_logs")]
+    assert figures(waiting) == {CLEAN: (2, 6, 6 * len(BROKEN))}
+    assert complete(postgresql)
+    assert expired(impatient, "lake=62,rejected=50").is_finished
+    assert rows(postgresql) == {"lake": 36, "clean": 36, "rejected": 6}
+    impatient.dispose()
+
+
 @pytest.mark.parametrize(
     ("rules", "damage"),
     [
