@@ -116,7 +116,8 @@ def _compose(folder: Path, as_json: bool) -> None:
     names = [roles.role_name(role, PREFIX) for role in roles.ROLES]
     for role, name in zip(roles.ROLES, names, strict=True):
         password_of(folder / f"database-url-{role}", COMPOSE_DATABASE, name)
-    make_secret(folder / "signing-key", secrets.token_hex(KEY_BYTES))
+    for key in ("signing-key", "seal-key"):
+        make_secret(folder / key, secrets.token_hex(KEY_BYTES))
     for page in ("flower-auth", "web-auth"):
         make_secret(folder / page, f"viewer:{secrets.token_urlsafe(PASSWORD_BYTES)}")
     # For the server's own user to read: salted hashes of passwords that nobody can guess.
