@@ -26,5 +26,9 @@ def look() -> str:
         log.warning("the look of the detections waits for the next time: %s", error)
         return f"not now: {error}"
     for finding in found:
-        log.warning("finding %s: %s, %s: %s", finding.id, finding.rule, finding.subject, finding.summary)
+        # Without subject and summary, which are text of lines: a log that is followed would be found again.
+        log.warning(
+            "finding %d: %s (%s), source %s, %d records: see python -m pipeline findings",
+            finding.id, finding.rule, finding.severity, finding.source_id, finding.count,
+        )  # fmt: skip
     return f"noticed: {len(found)} findings"
