@@ -110,7 +110,7 @@ def _store(settings: Settings) -> None:
         list(day()),
     )
     lines[9000:9003] = [b'{"time": "2026-03-03T03:00:00Z", "status": \n', b"panic: out of memory\n", b"{}\n"]
-    stores = (LakeStore(engine), CleanStore(engine))
+    stores = (LakeStore(engine), CleanStore(engine, settings.enrichment))
     for first in range(0, len(lines), BATCH_LINES):
         batch = Batch(source, position, b"".join(lines[first : first + BATCH_LINES]))
         for store in stores:

@@ -1,18 +1,22 @@
 """The database as page and report read it: looked at when it is asked, so that it may be away before."""
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from db import overview, schema
 from db.engine import make_engine
 from pipeline.cli.sources import has_database
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, PipelineError
 from pipeline.report import nearby
 from pipeline.report.figures import Ask, Rows, Selection
 from pipeline.settings import Settings
 
 #: Connections at once, and the longest that a question may take in seconds.
 READERS, QUESTION_SECONDS = 6, 15
+#: Seconds after which a database that was not ready is looked at again.
+AGAIN_SECONDS = 2.0
 
 
 @contextmanager
@@ -36,6 +40,10 @@ class _Ready:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._is_ready = False
+        # Of many questions at once one looks.
+        self._lock = threading.Lock()
+        self._error: PipelineError | None = None
+        self._looked_at = 0.0
 
     def before(self, ask: Ask) -> Ask:
         """Return what asks only once the database is ready."""
@@ -47,9 +55,20 @@ class _Ready:
         return asked
 
     def _look(self) -> None:
-        if self._is_ready:
-            return
+        with self._lock:
+            if self._is_ready:
+                return
+            # A server that is away takes seconds to say so: not once for each of the questions that wait.
+            if self._error is not None and time.monotonic() - self._looked_at < AGAIN_SECONDS:
+                raise self._error
+            try:
+                self._check()
+            except PipelineError as error:
+                self._error, self._looked_at = error, time.monotonic()
+                raise
+            self._is_ready = True
+
+    def _check(self) -> None:
         if not has_database(self._settings):
             raise ConfigurationError(f"there is no database in {self._settings.state_dir} yet")
         schema.check(self._settings.sqlalchemy_url)
-        self._is_ready = True

@@ -62,7 +62,7 @@ def _finding(row: dict[str, Any]) -> Noticed:
     facts = [
         visible(row["summary"]),
         f"{words.moment(row['since'])} to {words.moment(row['until'])}, {row['state']}",
-        f"{words.count(row['count'])} records",
+        f"records: {words.count(row['count'])}",
     ]
     if row["path"] is not None:
         places = ", ".join(str(place["offset"]) for place in row["evidence"])

@@ -147,7 +147,10 @@ class Looking(Guarded):
         now = datetime.now(UTC)
         selection = chosen(lambda _: "", None, now).selection
         asked = partial(self.site.parts["clock"], Selection(selection.period, source_id))
-        found = await self.site.kept.ask(("clock", source_id), asked)
+        task = self.site.kept.ask(("clock", source_id), asked)
+        # Where it takes long the page ends now, and with the newest record from the next update on.
+        await asyncio.wait([task], timeout=WAIT_SECONDS / 2)
+        found = task.result() if task.done() else None
         return found.rows[0][0] if isinstance(found, Rows) else None
 
     async def figures(self, parts: Iterable[str], selection: Selection, wait: float | None) -> Figures:
