@@ -10,7 +10,7 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import text
 
-from db import alerting, partitions, roles
+from db import alerting, overview, partitions, roles
 from db.audit import audit
 from db.detecting import Look
 from db.engine import make_engine, transaction
@@ -20,6 +20,7 @@ from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.detect.rules import load
 from pipeline.errors import ConfigurationError
+from pipeline.report.figures import Period, Selection
 
 #: Roles belong to the whole server: these tests have their own.
 PREFIX = f"test{os.getpid()}"
@@ -281,3 +282,19 @@ def test_scram_is_what_the_server_makes(postgresql_server: str) -> None:
     connection.close()  # and so rolled back
 
     assert kept == roles.scram("pé", base64.b64decode(kept.split("$")[1].split(":")[1]))
+
+
+@pytest.mark.parametrize("role", [WEB, MAINTENANCE])
+def test_page_and_reports_read_what_they_show(provisioned: str, role: str) -> None:
+    """Every part answers to the role of the page, and to that of who writes the report of each day."""
+    engine = make_engine(as_role(provisioned, role), readers=2)
+    day = datetime(2023, 3, 1, tzinfo=UTC)
+    parts = overview.parts(engine, dict)
+    periods = (timedelta(hours=1), timedelta(days=1), timedelta(days=20))
+    found = [
+        {part: ask(Selection(Period(day, day + length))).rows for part, ask in parts.items()}
+        for length in periods
+    ]
+
+    assert all(rows["paths"] == [("/a", 3, 36)] and len(rows["rejected"]) == 1 for rows in found)
+    engine.dispose()
