@@ -19,6 +19,9 @@ VALUES = {
     "SLUICE_PREVIOUS_SEAL_KEY": "canary" * 10,
     "SLUICE_PRIVACY_KEY": "canary" * 8,
     "SLUICE_WEB_AUTH": "web:canary",
+    "SLUICE_ALERT_WEBHOOK": "https://alerts.example/canary",
+    "SLUICE_ALERT_KEY": "canary" * 11,
+    "SLUICE_ALERT_MAIL": "smtps://u:canary@mail.example?from=a@b.example&to=c@d.example",
 }
 
 
