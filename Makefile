@@ -11,9 +11,8 @@ export LOG
 ARGS ?=
 # One more option for pytest, as in `make test PYTEST="-k ledger -x"`.
 PYTEST ?=
-# Tests at once: one for each core; one alone in continuous integration, whose failures must repeat, and on servers
-# that are named, whose queues the tests empty.
-WORKERS ?= $(if $(REQUIRE_SERVICES)$(TEST_BROKER_URL)$(TEST_DATABASE_URL),0,auto)
+# Tests at once: one for each core; one alone on servers that are named, whose queues the tests empty.
+WORKERS ?= $(if $(TEST_BROKER_URL)$(TEST_DATABASE_URL),0,auto)
 
 .PHONY: help run test lint types slow faults soak bench screenshots lock audit clean
 
