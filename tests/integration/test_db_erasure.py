@@ -359,6 +359,7 @@ def test_records_that_continue_go_with_the_first(engine: Engine) -> None:
     assert held(engine) == [b"2023-03-01 00:00:10 INFO other\n", b"  at e.f\n"]
 
 
+@pytest.mark.slow
 def test_many_lines_in_several_transactions(engine: Engine) -> None:
     """More lines than one transaction takes, spread over segments of both stages with other bounds."""
     lines = [line("jane.doe" if number % 3 else f"u{number}") for number in range(1800)]
