@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, select
 
 from db.engine import reading, transaction
 from db.findings import DetectionState, Finding, FindingRow, columns
-from db.ledger import CLEAN
-from db.models import Segment, Source
+from db.looks import advance, unseen
+from db.models import Source
 from db.noting import close_quiet, close_rule, close_stale, note
 from db.observing import StoredLines
 from db.silences import enforce
@@ -62,7 +61,7 @@ class Look:
         deadline = time.monotonic() + seconds
         summarise(self._engine)
         added: list[int] = []
-        for source_id in _unseen(self._engine):
+        for source_id in unseen(self._engine, DetectionState):
             moved = True
             while moved and time.monotonic() < deadline:
                 moved, new = self._step(source_id, deadline)
@@ -104,7 +103,7 @@ class Look:
                 "looked_at": now,
                 "silent_after": detector.silent_after(now),
             }
-            if not _moved(connection, source_id, position, values):
+            if not advance(connection, DetectionState, source_id, position, values):
                 return False, []
             close_rule(connection, source_id, SILENCE)
             added = note(connection, source_id, seen.sightings, now)
@@ -142,21 +141,6 @@ def _goes_on(connection: Connection, row: Any) -> bool:
     return any(row.path.startswith(path) for path in connection.scalars(later))
 
 
-def _unseen(engine: Engine) -> list[int]:
-    """Return the sources that have lines not looked at yet, the longest waiting first."""
-    own = DetectionState
-    stored = (Segment.source_id == Source.id) & (Segment.stage == CLEAN)
-    new = exists().where(stored, Segment.start_offset >= func.coalesce(own.position, 0))
-    query = (
-        select(Source.id)
-        .outerjoin(own, own.source_id == Source.id)
-        .where(new.correlate(Source, own))
-        .order_by(own.looked_at.is_not(None), own.looked_at, Source.id)
-    )
-    with reading(engine) as connection:
-        return list(connection.scalars(query))
-
-
 def _feed(
     connection: Connection, source_id: int, position: int, detector: Detector, deadline: float
 ) -> _Seen:
@@ -173,16 +157,6 @@ def _feed(
         if read >= LINES_AT_ONCE or time.monotonic() > deadline:
             break
     return seen
-
-
-def _moved(connection: Connection, source_id: int, position: int, values: dict[str, Any]) -> bool:
-    """Keep how far a source was looked at; return False if that has been kept from there already."""
-    own = DetectionState
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    first = values | {"source_id": source_id, "position": 0, "state": {}}
-    connection.execute(dialect.insert(own).on_conflict_do_nothing(), first)
-    mine = (own.source_id == source_id) & (own.position == position)
-    return connection.execute(update(own).where(mine).values(values)).rowcount == 1
 
 
 def _named(engine: Engine, ids: list[int]) -> list[Finding]:

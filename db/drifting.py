@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, insert, select
 
 from db.drifts import DriftEvent, DriftState, Noticed
 from db.engine import reading, transaction
 from db.examples import examples
-from db.ledger import CLEAN
-from db.models import Segment, Source
+from db.looks import advance, unseen
+from db.models import Source
 from db.summaries import prefer_summaries, summarise
 from db.windows import stretches, windows
 from pipeline.drift.detector import Detector
@@ -38,7 +37,7 @@ def look(engine: Engine, seconds: float) -> list[Noticed]:
     deadline = time.monotonic() + seconds
     summarise(engine)
     found: list[Noticed] = []
-    for source_id in _unseen(engine):
+    for source_id in unseen(engine, DriftState):
         position, end = -1, 0
         while position != end and time.monotonic() < deadline:
             position, end, noticed = _step(engine, source_id, deadline)
@@ -61,20 +60,6 @@ def look_again(engine: Engine, source_id: int) -> Iterator[Noticed]:
         yield from noticed
 
 
-def _unseen(engine: Engine) -> list[int]:
-    """Return the sources that have lines not looked at yet, the longest waiting first."""
-    stored = (Segment.source_id == Source.id) & (Segment.stage == CLEAN)
-    new = exists().where(stored, Segment.start_offset >= func.coalesce(DriftState.position, 0))
-    query = (
-        select(Source.id)
-        .outerjoin(DriftState, DriftState.source_id == Source.id)
-        .where(new.correlate(Source, DriftState))
-        .order_by(DriftState.looked_at.is_not(None), DriftState.looked_at, Source.id)
-    )
-    with reading(engine) as connection:
-        return list(connection.scalars(query))
-
-
 def _step(engine: Engine, source_id: int, deadline: float) -> tuple[int, int, list[Noticed]]:
     """Look at the next lines of a source; return from where, how far, and the drifts that are kept."""
     with reading(engine) as connection:
@@ -85,8 +70,9 @@ def _step(engine: Engine, source_id: int, deadline: float) -> tuple[int, int, li
         end, noticed = _feed(connection, source_id, position, detector, deadline)
     if end == position:
         return position, end, []
+    values = {"position": end, "state": detector.as_json(), "looked_at": datetime.now(UTC)}
     with transaction(engine) as connection:
-        if not _moved(connection, source_id, position, end, detector):
+        if not advance(connection, DriftState, source_id, position, values):
             return end, end, []
         return position, end, [_kept(connection, each) for each in noticed]
 
@@ -112,17 +98,6 @@ def _feed(
         if lines >= LINES_AT_ONCE or time.monotonic() > deadline:
             break
     return position, noticed
-
-
-def _moved(connection: Connection, source_id: int, position: int, end: int, detector: Detector) -> bool:
-    """Note how far a source was looked at; return False if that has been noted from there already."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    now = datetime.now(UTC)
-    first = {"source_id": source_id, "position": 0, "state": {}, "looked_at": now}
-    connection.execute(dialect.insert(DriftState).on_conflict_do_nothing(), first)
-    mine = (DriftState.source_id == source_id) & (DriftState.position == position)
-    values = {"position": end, "state": detector.as_json(), "looked_at": now}
-    return connection.execute(update(DriftState).where(mine).values(values)).rowcount == 1
 
 
 def _kept(connection: Connection, noticed: Noticed) -> Noticed:
