@@ -1,5 +1,7 @@
 """Celery's settings, each with its reason; names, queues and addresses come from pipeline/."""
 
+from typing import Any
+
 from pipeline.errors import ConfigurationError
 from pipeline.formats.userfile import register
 from pipeline.publish import broker_options
@@ -79,80 +81,35 @@ beat_scheduler = "tasks.schedule:Schedule"
 # Seconds: beat gives a sign of life at least this often.
 beat_max_loop_interval = 30.0
 beat_schedule_filename = str(_settings.state_dir / "beat-schedule")
+
+
+def _every(seconds: float, task: str, **kwargs: Any) -> dict[str, Any]:
+    # A message that waited until the next one is due has nothing to add.
+    return {"task": task, "schedule": seconds, "kwargs": kwargs, "options": {"expires": seconds}}
+
+
 beat_schedule = {
-    "audit and repair": {
-        "task": "audit.repair",
-        "schedule": _settings.audit_seconds,
-        # A message that waited until the next one is due has nothing to add.
-        "options": {"expires": _settings.audit_seconds},
-    },
+    "audit and repair": _every(_settings.audit_seconds, "audit.repair"),
     # After an update: what the new version may read waits no longer than for the next look.
-    "replay dead letters of another version": {
-        "task": "dead.replay",
-        "schedule": _settings.audit_seconds,
-        "kwargs": {"readable_now": True},
-        "options": {"expires": _settings.audit_seconds},
-    },
-    "replay dead letters": {
-        "task": "dead.replay",
-        "schedule": _settings.replay_seconds,
-        "options": {"expires": _settings.replay_seconds},
-    },
+    "replay dead letters of another version": _every(
+        _settings.audit_seconds, "dead.replay", readable_now=True
+    ),
+    "replay dead letters": _every(_settings.replay_seconds, "dead.replay"),
     # What a lower version of a format has read; it goes on in slices until the next one is due.
-    "replay what an older version read": {
-        "task": "replay.clean",
-        "schedule": _settings.audit_seconds,
-        "options": {"expires": _settings.audit_seconds},
-    },
+    "replay what an older version read": _every(_settings.audit_seconds, "replay.clean"),
     # Reports read from the records what is not counted yet: the longer this waits, the longer they take.
-    "count traffic": {
-        "task": "traffic.count",
-        "schedule": _settings.audit_seconds,
-        "options": {"expires": _settings.audit_seconds},
-    },
-    # Seconds: a day that still grows has a row of a key for each count, until they are made one.
-    "compact counts": {
-        "task": "traffic.compact",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    "look for drifts": {
-        "task": "drift.look",
-        "schedule": _settings.audit_seconds,
-        "options": {"expires": _settings.audit_seconds},
-    },
-    # Seconds: it seals the days that have ended, so all but one of these have nothing to do.
-    "close the chain": {
-        "task": "seals.close",
-        "schedule": 21_600.0,
-        "options": {"expires": 21_600.0},
-    },
-    # Seconds: rows are old enough from one day to the next; what one look has no time for, the next one has.
-    "remove what is old enough": {
-        "task": "retention.expire",
-        "schedule": 3_600.0,
-        "options": {"expires": 3_600.0},
-    },
-    "send alerts": {
-        "task": "alerts.send",
-        "schedule": _settings.audit_seconds,
-        "options": {"expires": _settings.audit_seconds},
-    },
-    "look for attacks, errors and slowness": {
-        "task": "detect.look",
-        "schedule": _settings.audit_seconds,
-        "options": {"expires": _settings.audit_seconds},
-    },
-    # Seconds: the report of yesterday is written once; who was down at midnight writes it later.
-    "report of the day": {
-        "task": "report.write",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    # Seconds: months have their partitions long before they begin, so this may fail for weeks.
-    "prepare partitions": {
-        "task": "partitions.prepare",
-        "schedule": 21_600.0,
-        "options": {"expires": 21_600.0},
-    },
+    "count traffic": _every(_settings.audit_seconds, "traffic.count"),
+    # A day that still grows has a row of a key for each count, until they are made one.
+    "compact counts": _every(3600.0, "traffic.compact"),
+    "look for drifts": _every(_settings.audit_seconds, "drift.look"),
+    # It seals the days that have ended, so all but one of these have nothing to do.
+    "close the chain": _every(21_600.0, "seals.close"),
+    # Rows are old enough from one day to the next; what one look has no time for, the next one has.
+    "remove what is old enough": _every(3600.0, "retention.expire"),
+    "send alerts": _every(_settings.audit_seconds, "alerts.send"),
+    "look for attacks, errors and slowness": _every(_settings.audit_seconds, "detect.look"),
+    # The report of yesterday is written once; who was down at midnight writes it later.
+    "report of the day": _every(3600.0, "report.write"),
+    # Months have their partitions long before they begin, so this may fail for weeks.
+    "prepare partitions": _every(21_600.0, "partitions.prepare"),
 }
