@@ -20,8 +20,8 @@ import psutil
 
 from pipeline.errors import PipelineError
 
-#: Seconds that a private node may take to answer; 2 slow cores need about 8.
-START_SECONDS = 90.0
+#: Seconds that a condition may take: far longer than a slow machine needs, and nothing where all goes well.
+WAIT_SECONDS = 90.0
 #: Seconds between two looks at a condition.
 POLL_SECONDS = 0.05
 
@@ -31,7 +31,7 @@ class ServiceMissing(Exception):  # noqa: N818 - a reason to skip, not always an
 
 
 def wait_until(
-    condition: Callable[[], Any], what: str, seconds: float = 30.0, *, logs: Path | None = None
+    condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS, *, logs: Path | None = None
 ) -> Any:
     """Return the first true value of the condition.
 
@@ -125,7 +125,7 @@ class PrivateNode:
 
         name = type(self).__name__
         try:
-            wait_until(answered_or_ended, f"{name} to answer", START_SECONDS)
+            wait_until(answered_or_ended, f"{name} to answer")
         except PipelineError as error:
             raise PipelineError(f"{error}: {self._last_output()}") from error
         if not self.answers():

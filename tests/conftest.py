@@ -128,7 +128,7 @@ def _local_broker() -> tuple[str, str]:
 
 def _find_broker(stack: ExitStack) -> tuple[str, str]:
     if TEST_BROKER_URL:
-        wait_until(lambda: broker_answers(TEST_BROKER_URL), "the broker of TEST_BROKER_URL", 60)
+        wait_until(lambda: broker_answers(TEST_BROKER_URL), "the broker of TEST_BROKER_URL")
         return TEST_BROKER_URL, "TEST_BROKER_URL"
     try:
         return stack.enter_context(PrivateRabbit()).url, "a private node"
@@ -141,7 +141,7 @@ def _find_broker(stack: ExitStack) -> tuple[str, str]:
 
 def _find_database_server(stack: ExitStack) -> tuple[str, str]:
     if TEST_DATABASE_URL:
-        wait_until(lambda: database_answers(TEST_DATABASE_URL), "the server of TEST_DATABASE_URL", 60)
+        wait_until(lambda: database_answers(TEST_DATABASE_URL), "the server of TEST_DATABASE_URL")
         return TEST_DATABASE_URL, "TEST_DATABASE_URL"
     try:
         return stack.enter_context(PrivatePostgres()).url, "a private server"

@@ -152,7 +152,7 @@ class Installation:
             url, method=method, headers=headers, data=b"" if method == "POST" else None
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             with refused:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import FrameType
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 
 from pipeline.cli import reader
@@ -25,6 +25,8 @@ from pipeline.settings import Settings
 
 #: Seconds between two drawings, and between two looks at keys and the size of the window.
 DRAW_SECONDS, LOOK_SECONDS = 1.0, 0.1
+#: Columns and lines of a terminal that does not know its own.
+UNKNOWN_SIZE = (80, 24)
 #: Keys that end it; Ctrl-C is a signal.
 QUIT = frozenset(b"qQ")
 
@@ -63,12 +65,19 @@ def _show(gatherer: Gatherer, pressed: Callable[[], bytes]) -> None:
         drawn_at = 0.0
         while not QUIT.intersection(pressed()):
             gatherer.check()
+            console.size = _size(console)
             seen, now = (console.size, gatherer.scene.at), time.monotonic()
             if seen != drawn or now >= drawn_at + DRAW_SECONDS:
                 live.update(
                     draw(gatherer.scene, datetime.now(UTC), console.width, console.height), refresh=True
                 )
                 drawn, drawn_at = seen, now
+
+
+def _size(console: Console) -> ConsoleDimensions:
+    """Return the size of the window; LINES and COLUMNS, which libraries set too, would not follow it."""
+    columns, lines = os.get_terminal_size(console.file.fileno())
+    return ConsoleDimensions(columns or UNKNOWN_SIZE[0], lines or UNKNOWN_SIZE[1])
 
 
 @contextlib.contextmanager

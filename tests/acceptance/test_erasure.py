@@ -78,12 +78,8 @@ def bury(settings: Settings, batch: Batch) -> None:
             publisher.publish(batch, stage)
         with connect(settings) as connection, connection.channel() as channel:
             queue = topology.undeclared(topology.DATA_QUEUES[stage])(channel)
-            wait_until(
-                lambda queue=queue: (found := queue.get()) and (found.reject() or True), "the message", 30
-            )
-        wait_until(
-            lambda stage=stage: queue_depths(settings)[stage.queue_name].dead == 1, "the dead letter", 30
-        )
+            wait_until(lambda queue=queue: (found := queue.get()) and (found.reject() or True), "the message")
+        wait_until(lambda stage=stage: queue_depths(settings)[stage.queue_name].dead == 1, "the dead letter")
 
 
 def values(connection: Connection) -> str:

@@ -72,10 +72,10 @@ def test_both_stages_of_one_message_are_two_tasks_of_one_root(
         running(tmp_path / "lake.log", environment, *pool, Stage.LAKE.queue_name, "-n", "lake@%h"),
         running(tmp_path / "clean.log", environment, *pool, Stage.CLEAN.queue_name, "-n", "clean@%h"),
     ):
-        wait_until(lambda: len(get(port, "/api/workers?refresh=1") or ()) == 2, "both pools in Flower", 60)
+        wait_until(lambda: len(get(port, "/api/workers?refresh=1") or ()) == 2, "both pools in Flower")
         with Publisher(settings) as publisher:
             publisher.publish(batch)
-        tasks = wait_until(lambda: _succeeded(port), "both tasks in Flower", 60)
+        tasks = wait_until(lambda: _succeeded(port), "both tasks in Flower")
 
     assert {task["name"]: task["uuid"] for task in tasks.values()} == {
         STAGE_TASKS[stage]: stage_task_id(batch.id, stage) for stage in Stage
@@ -97,6 +97,6 @@ def test_flower_refuses_to_be_open_without_a_password(open_to_all: tuple[str, ..
     output = tmp_path / "flower.log"
     environment = {"SLUICE_STATE_DIR": str(tmp_path), "BROKER_URL": "amqp://guest:guest@127.0.0.1:1//"}
     with running(output, environment, "flower", *open_to_all, f"--port={free_port()}") as flower:
-        assert flower.wait(30) != 0
+        assert flower.wait(90) != 0
 
     assert "FLOWER_BASIC_AUTH" in output.read_text()

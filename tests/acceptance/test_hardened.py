@@ -44,7 +44,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             system.start_all()
             (folder / "logs" / "a.log").write_text(LINE * 5 + f"{CANARY} is no request\n")
             wait_until(lambda: system.count("raw_logs") == 6, "the lake", 90)
-            wait_until(lambda: system.count("clean_logs") == 5, "the records", 60)
+            wait_until(lambda: system.count("clean_logs") == 5, "the records")
             yield system
         finally:
             for child in system.children.values():
@@ -63,7 +63,7 @@ def test_every_part_works_with_its_own_role(system: Installation) -> None:
     assert [source["lag_bytes"] for source in shown["sources"]] == [0]
     wait_until(lambda: system.count("watches WHERE seen_at IS NOT NULL") == 2, "the probe in both stages", 90)
     assert system.count("watches WHERE problem IS NOT NULL") == 0
-    wait_until(lambda: "audit.repair" in system.logs and "succeeded" in system.logs, "an audit", 30)
+    wait_until(lambda: "audit.repair" in system.logs and "succeeded" in system.logs, "an audit")
     for name, child in system.children.items():
         assert child.poll() is None, name
     assert "ACCESS_REFUSED" not in system.logs
@@ -73,7 +73,7 @@ def test_every_part_works_with_its_own_role(system: Installation) -> None:
 @pytest.mark.timeout(300)
 def test_flower_shows_and_does_nothing(system: Installation) -> None:
     """Without its password every page is closed; with it, what would change a pool is refused."""
-    wait_until(lambda: system.get("/api/workers?refresh=1")[0] == 200, "Flower", 60)
+    wait_until(lambda: system.get("/api/workers?refresh=1")[0] == 200, "Flower")
     for path in ("/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/metrics"):
         assert system.get(path, None)[0] == 401, path
         assert system.get(path, "viewer:wrong")[0] == 401, path
@@ -96,7 +96,7 @@ def test_remote_control_cannot_stop_a_pool(system: Installation) -> None:
         box = Mailbox("celery", type="fanout", connection=connection, accept=["json", "msgpack"])
         for command in ("shutdown", "pool_shrink", "cancel_consumer", "rate_limit", "revoke", "objgraph"):
             box.abcast(command, {"queue": "queue-data-lake", "n": 1})
-        replies = wait_until(lambda: box.multi_call("ping", timeout=5), "the pools' answer", 30)
+        replies = wait_until(lambda: box.multi_call("ping", timeout=5), "the pools' answer")
 
     assert len(replies) == 3
     assert before == {name: child.pid for name, child in system.children.items() if child.poll() is None}
@@ -113,14 +113,14 @@ def events_of(system: Installation, line: str) -> str:
         stored = system.count("clean_logs")
         with (system.folder / "logs" / "a.log").open("a") as log:
             log.write(line)
-        wait_until(lambda: system.count("clean_logs") == stored + 1, "one more record", 60)
+        wait_until(lambda: system.count("clean_logs") == stored + 1, "one more record")
 
         def gather() -> bool:
             while (message := bound.get(no_ack=True, accept=["json"])) is not None:
                 seen.append(json.dumps([message.headers, message.payload]))
             return "task-succeeded" in "".join(seen)
 
-        wait_until(gather, "the events", 30)
+        wait_until(gather, "the events")
     return "".join(seen)
 
 
@@ -174,7 +174,7 @@ def test_maintenance_replays_and_no_pool_of_a_stage_does(system: Installation) -
 
     assert ordered.returncode == 0, ordered.stderr
     log = system.folder / "maintenance.log"
-    wait_until(lambda: "ranges replaced" in log.read_text(), "the replay", 60)
+    wait_until(lambda: "ranges replaced" in log.read_text(), "the replay")
     assert "permission denied" not in system.logs
     for stage in Stage:
         assert "audit.repair[" not in (system.folder / f"{stage.value}.log").read_text()
@@ -187,8 +187,8 @@ def test_one_person_is_erased_by_the_operator(system: Installation) -> None:
     stored = system.count("raw_logs")
     with (system.folder / "logs" / "a.log").open("a") as log:
         log.write(LINE.replace("- ann", "- erased-canary"))
-    wait_until(lambda: system.count("raw_logs") == stored + 1, "the line", 60)
-    wait_until(lambda: system.count("clean_logs WHERE \"user\" = 'erased-canary'") == 1, "the record", 60)
+    wait_until(lambda: system.count("raw_logs") == stored + 1, "the line")
+    wait_until(lambda: system.count("clean_logs WHERE \"user\" = 'erased-canary'") == 1, "the record")
 
     done = system.run(("operator", "maintenance"), "erase", "--user", "erased-canary", "--json")
 
@@ -206,7 +206,7 @@ def test_flower_and_exporter_are_asked_with_our_own_commands(system: Installatio
     """Health checks of containers need no other program; the exporter's role measures all that it serves."""
     asked = {**system.environment("flower"), "SLUICE_METRICS_ADDRESS": f"127.0.0.1:{system.port}"}
     command = [sys.executable, "-m", "pipeline", "check", "--live", "flower"]
-    wait_until(lambda: system.get("/healthcheck", None)[0] == 200, "Flower", 60)
+    wait_until(lambda: system.get("/healthcheck", None)[0] == 200, "Flower")
     assert subprocess.run(command, cwd=ROOT, env=asked, check=False, capture_output=True).returncode == 0
     measured = system.run(("web", "web"), "metrics", "--once")
 
@@ -223,7 +223,7 @@ def test_a_pool_with_a_wrong_authority_stores_nothing(system: Installation, tmp_
     with (tmp_path / "log").open("wb") as log:
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        wait_until(lambda: "certificate verify failed" in (tmp_path / "log").read_text(), "the refusal", 60)
+        wait_until(lambda: "certificate verify failed" in (tmp_path / "log").read_text(), "the refusal")
         assert "ready" not in (tmp_path / "log").read_text()
     finally:
         stop_child(child, signal.SIGTERM, 5)
@@ -255,7 +255,7 @@ class Active(HTMLParser):
 @pytest.mark.timeout(300)
 def test_flower_shows_foreign_words_as_text(system: Installation) -> None:
     """Forty scripts in the words of messages that somebody sent add no element and no attribute to a page."""
-    wait_until(lambda: system.get("/api/workers?refresh=1")[0] == 200, "Flower", 60)
+    wait_until(lambda: system.get("/api/workers?refresh=1")[0] == 200, "Flower")
     ids = {}
     with system.admin() as connection:
         producer = kombu.Producer(connection.channel())

@@ -110,7 +110,7 @@ def test_strange_headers_are_dead_letters(system: System) -> None:
 
 def wait_for_lines(system: System, count: int) -> None:
     """Wait until the lake holds so many lines."""
-    wait_until(lambda: system.count("raw_logs") >= count, "the lines", 60)
+    wait_until(lambda: system.count("raw_logs") >= count, "the lines")
 
 
 def test_foreign_bodies_are_dead_letters(system: System, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def test_one_batch_is_found_in_every_process(tmp_path: Path) -> None:
     log.write_bytes(b'192.0.2.1 - - [01/Mar/2023:00:00:09 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8"\n')
     place = Installation(tmp_path, {"SLUICE_LOG_STYLE": "json", "SLUICE_LOG_LEVEL": "DEBUG"})
     command = place.start("run", log)
-    wait_until(lambda: "succeeded" in place.log("lake") and "succeeded" in place.log("clean"), "a batch", 60)
-    wait_until(lambda: place.log(BEAT), "beat's first words", 60)
+    wait_until(lambda: "succeeded" in place.log("lake") and "succeeded" in place.log("clean"), "a batch")
+    wait_until(lambda: place.log(BEAT), "beat's first words")
     command.terminate()
     _, said = command.communicate(timeout=60)
 

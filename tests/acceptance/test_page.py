@@ -270,7 +270,7 @@ def test_figures_equal_sql_and_follow_it(browse: Open, stored: tuple[Settings, C
     with reader.parts(settings, "sluice test") as asked, serving(asked) as port:
         page = browser.open(f"http://127.0.0.1:{port}/?since=2026-01-01&until=2026-01-03")
         # What takes long on a busy machine follows with the live update.
-        page.wait_for_function(ANSWERED, timeout=30_000)
+        page.wait_for_function(ANSWERED, timeout=90_000)
         records, errors = (
             question(settings, f"SELECT count(*) FROM clean_logs WHERE {condition}")
             for condition in ("1 = 1", "status >= 500")
@@ -294,7 +294,7 @@ def test_figures_equal_sql_and_follow_it(browse: Open, stored: tuple[Settings, C
         page.wait_for_function(
             "wanted => document.querySelector('.tile strong').textContent.replace(',', '') === wanted",
             arg=str(records + 1),
-            timeout=30_000,
+            timeout=90_000,
         )
         assert browser.breaches(page) == []
 
@@ -311,10 +311,10 @@ def test_a_line_appended_to_a_file_appears(browse: Open, tmp_path: Path) -> None
         page = browser.context.new_page()
         _until_it_answers(page, address)
         shows = "wanted => document.querySelector('.tile strong')?.textContent === wanted"
-        page.wait_for_function(shows, arg="10", timeout=60_000)
+        page.wait_for_function(shows, arg="10", timeout=90_000)
         with log.open("ab") as file:
             file.write(next(iter(generate_lines(1, seed=2))))
-        page.wait_for_function(shows, arg="11", timeout=30_000)
+        page.wait_for_function(shows, arg="11", timeout=90_000)
 
         assert page.inner_text("#sources td.good") == "complete"
         assert browser.breaches(page) == []

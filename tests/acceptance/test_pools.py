@@ -229,7 +229,7 @@ def test_worker_without_exactly_one_data_queue_refuses(
     with System(settings, tmp_path) as system:
         pool = system.start(*queues)
 
-        assert pool.wait(30) != 0
+        assert pool.wait(90) != 0
         assert f"-Q {LAKE} or -Q {CLEAN}" in system.logs
 
 
@@ -269,4 +269,4 @@ def _trigger_until(system: System, done: Callable[[], bool]) -> None:
                 )
         return done()
 
-    wait_until(trigger, "the repair", 60)
+    wait_until(trigger, "the repair")

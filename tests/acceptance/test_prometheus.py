@@ -103,8 +103,8 @@ def test_rules_see_a_run_that_is_well_and_one_that_ends(
     both = {"sluice-lake": 20.0, "sluice-clean": 20.0}
     stored = "sum by (job) (sluice_stored_lines_total)"
     wait_until(lambda: prometheus.values("up == 1").keys() == jobs, "every job up", 90)
-    wait_until(lambda: prometheus.values("sluice_measured_timestamp_seconds"), "a measurement", 60)
-    wait_until(lambda: prometheus.values(stored) == both, "the lines in both stages", 60)
+    wait_until(lambda: prometheus.values("sluice_measured_timestamp_seconds"), "a measurement")
+    wait_until(lambda: prometheus.values(stored) == both, "the lines in both stages")
     expected = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"][0]["rules"]
     well = {rule["alert"]: "ok" for rule in expected}
 
@@ -113,6 +113,6 @@ def test_rules_see_a_run_that_is_well_and_one_that_ends(
     assert prometheus.values("sluice_published_lines_total") == {"sluice-watcher": 20}
 
     command.terminate()
-    wait_until(lambda: prometheus.values("up == 0").keys() == jobs, "every job down", 60)
+    wait_until(lambda: prometheus.values("up == 0").keys() == jobs, "every job down")
     pending = 'ALERTS{alertstate="pending", alertname="SluiceProcessAway"}'
-    wait_until(lambda: prometheus.values(pending), "the alert", 30)
+    wait_until(lambda: prometheus.values(pending), "the alert")

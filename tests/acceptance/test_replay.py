@@ -95,7 +95,7 @@ def test_a_risen_version_is_replayed_without_a_person(
     wait_until(lambda: versions(engine) == {COMBINED.version}, "today's version", 100)
     assert refused(engine) == 0
     rest = "then what an older version read, from source 1 at byte"
-    wait_until(lambda: rest in installation.log("lake"), "the word of the first slice", 30)
+    wait_until(lambda: rest in installation.log("lake"), "the word of the first slice")
     assert audit(engine, None, deep=True).complete
     _, last = stored(engine)
 
@@ -103,6 +103,6 @@ def test_a_risen_version_is_replayed_without_a_person(
 
     assert sent["task"] == "replay.clean"
     wait_until(lambda: stored(engine)[0] > last, "every segment anew", 100)
-    wait_until(lambda: "ranges replaced" in installation.log("lake"), "the task's word", 30)
+    wait_until(lambda: "ranges replaced" in installation.log("lake"), "the task's word")
     assert audit(engine, None, deep=True).complete
     assert running.poll() is None

@@ -65,13 +65,13 @@ def running(installation: Installation, log: Path) -> Iterator[subprocess.Popen[
     """Return a run that has stored the ten lines and follows the log."""
     command = installation.start("run", log, "--json")
     try:
-        wait_until(lambda: rows(installation) == (10, 10), "the first lines", 60)
+        wait_until(lambda: rows(installation) == (10, 10), "the first lines")
         yield command
     finally:
         children = children_of(command) if command.poll() is None else []
         command.kill()
         command.communicate()
-        wait_until(lambda: all_gone(children), "the end of every child", 30)
+        wait_until(lambda: all_gone(children), "the end of every child")
 
 
 @pytest.mark.parametrize("installation", ["embedded", "servers"], indirect=True)
@@ -84,7 +84,7 @@ def test_an_appended_line_is_in_both_tables_at_once(
         for count, line in enumerate(generate_lines(APPENDED_COUNT, seed=2), start=11):
             started_at = time.monotonic()
             file.write(line)
-            wait_until(lambda count=count: rows(installation) == (count, count), "the line", 20)
+            wait_until(lambda count=count: rows(installation) == (count, count), "the line")
             times.append(time.monotonic() - started_at)
 
     print(f"append to commit in both tables: median {statistics.median(times) * 1000:.0f} ms")
@@ -98,7 +98,7 @@ def test_ctrl_c_stores_what_is_queued_and_prints_the_summary(
     children = children_of(running)
     with log.open("ab") as file:
         file.writelines(generate_lines(20_000, seed=3))
-    wait_until(lambda: rows(installation)[0] > 10, "the first of the new lines", 30)
+    wait_until(lambda: rows(installation)[0] > 10, "the first of the new lines")
     running.send_signal(signal.SIGINT)
 
     summary = answer(running)
@@ -113,10 +113,10 @@ def test_a_second_ctrl_c_ends_at_once(running: subprocess.Popen[str]) -> None:
     children = children_of(running)
     running.send_signal(signal.SIGINT)
     assert running.stderr is not None
-    wait_until(lambda: "stopping" in running.stderr.readline(), "the first to be noticed", 10)
+    wait_until(lambda: "stopping" in running.stderr.readline(), "the first to be noticed")
     running.send_signal(signal.SIGINT)
 
-    running.communicate(timeout=20)
+    running.communicate(timeout=90)
 
     assert running.returncode == 130
     assert all_gone(children)
@@ -131,7 +131,7 @@ def test_a_killed_watcher_is_started_again(
     with log.open("ab") as file:
         file.writelines(generate_lines(500, seed=4))
 
-    wait_until(lambda: rows(installation) == (510, 510), "the lines that came meanwhile", 30)
+    wait_until(lambda: rows(installation) == (510, 510), "the lines that came meanwhile")
     running.send_signal(signal.SIGINT)
 
     assert proven(answer(running), 510)
@@ -151,7 +151,7 @@ def test_the_watcher_alone_ends_after_the_batch_in_hand(
 ) -> None:
     """`watch` publishes what is there, ends well at a signal, and keeps its offset."""
     command = installation.start("watch", log, "--json")
-    wait_until(lambda: queued(installation) == (1, 1), "the batch in both queues", 30)
+    wait_until(lambda: queued(installation) == (1, 1), "the batch in both queues")
     command.send_signal(signal_number)
 
     assert answer(command)["stopped"]

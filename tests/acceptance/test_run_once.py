@@ -136,7 +136,7 @@ def test_a_killed_pool_is_started_again_and_the_run_completes(installation: Inst
     path = installation.folder / "access.log"
     write_file(path, 30_000, seed=3)
     command = installation.start("run", "--once", path, "--json")
-    wait_until(lambda: "succeeded" in installation.log("lake"), "the first batch in the lake", 60)
+    wait_until(lambda: "succeeded" in installation.log("lake"), "the first batch in the lake")
     pool = next(p for p in children_of(command) if "queue-data-lake" in p.cmdline())
     pool.send_signal(signal.SIGKILL)
 
@@ -152,12 +152,12 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_it(installati
     path = installation.folder / "access.log"
     write_file(path, 30_000, seed=4)
     command = installation.start("run", "--once", path)
-    wait_until(lambda: "succeeded" in installation.log("clean"), "the first clean batch", 60)
+    wait_until(lambda: "succeeded" in installation.log("clean"), "the first clean batch")
     children = children_of(command)
     command.kill()
     command.communicate()
 
-    wait_until(lambda: all_gone(children), "the end of every child", 30)
+    wait_until(lambda: all_gone(children), "the end of every child")
 
     assert proven(installation.answer("run", "--once", path), 30_000)
 

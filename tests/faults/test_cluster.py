@@ -45,7 +45,7 @@ def test_node_of_a_cluster_killed(
         with writer.writing(rate=300, most=20_000):
             first.kill()
             without = writer.count
-            wait_until(lambda: min(count_stored(system, writer)) > without, "lines through two nodes", 60)
+            wait_until(lambda: min(count_stored(system, writer)) > without, "lines through two nodes")
             first.start()
             count = writer.count
             wait_until(lambda: writer.count > count + 300, "a second of lines")

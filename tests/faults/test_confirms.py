@@ -45,7 +45,7 @@ def test_lost_confirms(system: System, writer: Writer, proxy: Proxy, unfinished:
     writer.write(50)
     wait_until(lambda: proxy.swallowed_bytes > 0, "a confirm to be lost")
     proxy.swallowing = False
-    wait_until(lambda: "known_bytes=0" not in last_result(system, LAKE), "the second copy of the batch", 60)
+    wait_until(lambda: "known_bytes=0" not in last_result(system, LAKE), "the second copy of the batch")
     writer.write(50)
 
     settle(system, writer, unfinished)
@@ -67,7 +67,7 @@ def test_watcher_killed_between_publish_and_confirm(
     wait_stored(system, writer)
     assert system.kill(WATCHER)
     proxy.swallowing = False
-    wait_until(lambda: "known_bytes=0" not in last_result(system, LAKE), "the second copy of the batch", 60)
+    wait_until(lambda: "known_bytes=0" not in last_result(system, LAKE), "the second copy of the batch")
 
     settle(system, writer, unfinished)
 
@@ -95,7 +95,7 @@ def test_negative_confirms(
     host = virtual_host(system.place.broker_url)
     rabbit.ctl("set_policy", "-p", host, "full", f"^{full}$", '{"max-length":1}', "--apply-to", "queues")
     writer.write(500)
-    wait_until(lambda: "blocked" in system.log(WATCHER), "the broker to refuse", 30)
+    wait_until(lambda: "blocked" in system.log(WATCHER), "the broker to refuse")
     assert queue_depths(system.settings)[full].messages < 10
     rabbit.ctl("clear_policy", "-p", host, "full")
     system.start(CLEAN)

@@ -76,7 +76,7 @@ def overfill(system: System, writer: Writer, disk: SmallDisk) -> None:
         disk.fill()
         return all("waiting: " in system.log(stage) for stage in (LAKE, CLEAN))
 
-    wait_until(waiting, "both pools to wait for room", 60)
+    wait_until(waiting, "both pools to wait for room")
     assert (lake, clean) <= count_stored(system, writer) < (writer.count, writer.count)
     disk.relieve()
 

@@ -128,11 +128,11 @@ def test_killed_while_rejecting(
     system.start(LAKE, Trap(tmp_path, "kill", 1, {LAKE: (place,)}).role(LAKE))
     writer.write(50)
     publish_spoilt(system)
-    wait_until((tmp_path / place).exists, "the failpoint", 60)
+    wait_until((tmp_path / place).exists, "the failpoint")
     writer.write(50)
     wait_stored(system, writer)
     queue = Stage.LAKE.queue_name
-    (letter,) = wait_until(lambda: dead.browse(system.settings, queue), "the dead letter", 60)
+    (letter,) = wait_until(lambda: dead.browse(system.settings, queue), "the dead letter")
 
     assert letter.reason.startswith("EnvelopeError")
     assert problems(system, writer, dead=1) == []

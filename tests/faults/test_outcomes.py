@@ -82,7 +82,7 @@ def test_every_end_of_a_delivery_is_counted(pool: System, port: int) -> None:
     spoilt = batch(2)
     publish_spoilt(pool, spoilt)
     expected = {"lost": 1, "stored": 1, "retried": 1, "rejected": 1, "undecodable": 1}
-    wait_until(lambda: outcomes(port) == expected, f"{expected}", 30)
+    wait_until(lambda: outcomes(port) == expected, f"{expected}")
 
     told = [json.loads(each) for each in pool.log(LAKE).splitlines()]
     (killed,) = [each for each in told if "WorkerLostError" in each["message"]]

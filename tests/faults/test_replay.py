@@ -150,7 +150,7 @@ def test_a_pool_killed_in_the_middle(
         )
         order = Order(Choice())
         maintenance.send(system.settings, maintenance.REPLAY_TASK, order.encode(), words=f"({order})")
-        wait_until(lambda: set(versions(system.engine)) == {COMBINED.version}, "today's version", 60)
+        wait_until(lambda: set(versions(system.engine)) == {COMBINED.version}, "today's version")
 
         assert marker.exists()
         assert audit(system.engine, None, deep=True).complete

@@ -31,7 +31,7 @@ def freeze_and_kill(system: System, writer: Writer, rabbit: PrivateRabbit, seen:
     assert rabbit.child is not None
     os.kill(rabbit.child.pid, signal.SIGSTOP)
     writer.write(BATCH_LINES)
-    wait_until(seen, "the watcher to publish", 30)
+    wait_until(seen, "the watcher to publish")
     rabbit.kill()
     rabbit.start()
     writer.write(BATCH_LINES)
@@ -50,7 +50,7 @@ def test_without_confirms_the_suite_is_red(system: System, writer: Writer, rabbi
     freeze_and_kill(
         system, writer, rabbit, lambda: confirmed_bytes(system) - before == writer.path.stat().st_size
     )
-    wait_until(lambda: min(count_stored(system, writer)) >= 2 * BATCH_LINES, "the lines after it", 60)
+    wait_until(lambda: min(count_stored(system, writer)) >= 2 * BATCH_LINES, "the lines after it")
 
     found = problems(system, writer)
     assert {f"lake: {BATCH_LINES} lines lost", f"clean: {BATCH_LINES} lines lost"} <= set(found)
@@ -74,10 +74,10 @@ def test_without_late_acknowledgement_the_suite_is_red(
     trap = {failpoint.VARIABLE: f"lake.loaded:1:kill:{marker}"}
     system.start(LAKE, Role(trap, SABOTAGE / "early"))
     writer.write(BATCH_LINES)
-    wait_until(marker.exists, "the child to die", 60)
-    wait_until(lambda: count_stored(system, writer)[1] == BATCH_LINES, "the clean stage", 60)
+    wait_until(marker.exists, "the child to die")
+    wait_until(lambda: count_stored(system, writer)[1] == BATCH_LINES, "the clean stage")
     writer.write(BATCH_LINES)
-    wait_until(lambda: min(count_stored(system, writer)) >= BATCH_LINES, "the lines after it", 60)
+    wait_until(lambda: min(count_stored(system, writer)) >= BATCH_LINES, "the lines after it")
 
     found = problems(system, writer)
     assert f"lake: {BATCH_LINES} lines lost" in found
@@ -93,8 +93,8 @@ def test_without_the_ledger_the_suite_is_red(system: System, writer: Writer, unf
     )
     with doubling(system) as copies:
         writer.write(BATCH_LINES)
-        wait_until(lambda: copies[0] >= 1, "the copy", 30)
-        wait_until(lambda: min(count_stored(system, writer)) >= 2 * BATCH_LINES, "both copies", 60)
+        wait_until(lambda: copies[0] >= 1, "the copy")
+        wait_until(lambda: min(count_stored(system, writer)) >= 2 * BATCH_LINES, "both copies")
 
     found = problems(system, writer)
     assert {f"lake: {BATCH_LINES} lines twice", f"clean: {BATCH_LINES} lines twice"} <= set(found)

@@ -72,14 +72,14 @@ def test_versions_side_by_side_and_a_migration_under_load(
             system.start(name, older)
         writer = system.writer()
         with writer.writing(rate=300, most=60_000):
-            wait_until(lambda: min(count_stored(system, writer)) > 300, "the older version at work", 60)
+            wait_until(lambda: min(count_stored(system, writer)) > 300, "the older version at work")
             schema.upgrade(system.settings.sqlalchemy_url)
             wait_more(system, writer, "the older pools on the new schema")
             for stage in (LAKE, CLEAN):
                 system.start(f"{stage}-new")
             for name in (LAKE, CLEAN, f"{LAKE}-new", f"{CLEAN}-new"):
                 said = len(system.log(name))
-                wait_until(partial(stored_since, system, name, said), f"{name} beside the others", 60)
+                wait_until(partial(stored_since, system, name, said), f"{name} beside the others")
             system.stop(LAKE)
             system.stop(CLEAN)
             wait_more(system, writer, "the new pools behind the older watcher")

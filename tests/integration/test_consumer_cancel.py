@@ -20,7 +20,7 @@ def test_the_deleted_queue_is_named(rabbitmq: Settings) -> None:
             channel.queue_delete(Stage.LAKE.queue_name)
 
         with pytest.raises(ConsumerCancelled) as cancelled:
-            connection.drain_events(timeout=10)
+            connection.drain_events(timeout=60)
 
         assert cancelled_queue(cancelled.value, consumer._active_tags) == Stage.LAKE.queue_name
 

@@ -194,7 +194,7 @@ def test_batch_outlives_a_killed_broker(rabbit: PrivateRabbit, tmp_path: Path) -
         with pytest.raises(BrokerUnavailable):
             publisher.publish(make_batch(1))
         rabbit.start()
-        wait_until(lambda: _published(publisher, make_batch(1)), "the broker to take the batch", 60)
+        wait_until(lambda: _published(publisher, make_batch(1)), "the broker to take the batch")
 
     wait_until(lambda: min(depths(settings)) >= 2, "both batches in both queues")
 

@@ -1,8 +1,7 @@
 """The whole watcher with its threads: events, sweep alone, stop, once."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 from pipeline.watcher import Watcher
 from tests.doubles import FakePublisher
+from tests.services import wait_until
 
 
 @pytest.fixture
@@ -34,17 +34,8 @@ def running(settings: Settings, pattern: Path, publisher: FakePublisher) -> Iter
         yield
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
-
-
-def wait(condition: Callable[[], bool], seconds: float = 20.0) -> float:
-    """Wait for a condition and return the seconds that it took."""
-    began, pause = time.monotonic(), threading.Event()
-    while not condition():
-        assert time.monotonic() - began < seconds, "the condition never came"
-        pause.wait(0.002)
-    return time.monotonic() - began
 
 
 def test_an_event_wakes_the_watcher(tmp_path: Path, log: Path) -> None:
@@ -52,13 +43,14 @@ def test_an_event_wakes_the_watcher(tmp_path: Path, log: Path) -> None:
     publisher = FakePublisher()
     settings = Settings(state_dir=tmp_path / "state", sweep_seconds=3600)
     with running(settings, log.parent, publisher):
-        wait(lambda: publisher.text() == b"one\n")
+        wait_until(lambda: publisher.text() == b"one\n", "the first line")
         for number in range(5):
+            line = b"line %d\n" % number
             with log.open("ab") as file:
-                file.write(b"line %d\n" % number)
-            wait(lambda: publisher.text().endswith(b"line %d\n" % number))  # noqa: B023 - called at once
+                file.write(line)
+            wait_until(lambda line=line: publisher.text().endswith(line), f"line {number}")
         (log.parent / "b.log").write_bytes(b"new\n")
-        wait(lambda: publisher.text().endswith(b"new\n"))
+        wait_until(lambda: publisher.text().endswith(b"new\n"), "the line of the new file")
     assert sum(read_offsets(tmp_path / "state").values()) == len(publisher.text())
 
 
@@ -67,10 +59,10 @@ def test_the_sweep_alone_is_enough(tmp_path: Path, log: Path) -> None:
     publisher = FakePublisher()
     settings = Settings(state_dir=tmp_path / "state", sweep_seconds=0.05, watch_events=False)
     with running(settings, log.parent, publisher):
-        wait(lambda: publisher.text() == b"one\n")
+        wait_until(lambda: publisher.text() == b"one\n", "the first line")
         log.rename(log.with_name("a.log.1"))
         log.write_bytes(b"two\n")
-        wait(lambda: sorted(publisher.sources().values()) == [b"one\n", b"two\n"])
+        wait_until(lambda: sorted(publisher.sources().values()) == [b"one\n", b"two\n"], "both files")
 
 
 def test_once_ends_when_all_is_confirmed(tmp_path: Path, log: Path) -> None:

@@ -15,7 +15,8 @@ from pipeline.sources import Sources
 from pipeline.watch import Finder
 from pipeline.watcher import Loop, Watcher
 from tests.doubles import FakePublisher
-from tests.integration.test_watcher import running, wait
+from tests.integration.test_watcher import running
+from tests.services import wait_until
 
 BATCH_BYTES = 64 << 10
 LIMITS = Limits(line_count=100_000, byte_size=BATCH_BYTES, line_bytes=4096)
@@ -115,9 +116,9 @@ def test_the_setting_slows_a_followed_file_alone(tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path / "state", file_bytes_per_second=1000, batch_byte_size=BATCH_BYTES)
     publisher = FakePublisher()
     with running(settings, log.parent, publisher):
-        wait(lambda: len(publisher.batches) == 1)
+        wait_until(lambda: len(publisher.batches) == 1, "a batch of the flood")
         other.write_bytes(b"one\n")
-        wait(lambda: publisher.text().endswith(b"one\n"))
+        wait_until(lambda: publisher.text().endswith(b"one\n"), "the other file's line")
         assert len(publisher.batches) == 2
 
     once = FakePublisher()

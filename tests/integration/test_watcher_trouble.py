@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.watch import Finder, Sighting
 from tests.integration.shipper import Shipper, lines
-from tests.integration.test_watcher import wait
+from tests.services import wait_until
 from tests.soak.shipper import batches
 
 ROOT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     yield starter
     for child in made:
         child.process.terminate()
-        child.process.wait(10)
+        child.process.wait(60)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,10 @@ def test_without_watches_the_sweep_goes_on(start: Callable[..., Child], limit: s
     child = start(*namespace, f'{refuse}; exec "$@"', "sh")
     for turn in range(3):
         child.append("a.log", lines(turn, turn + 1))
-        wait(partial(child.published, lines(0, turn + 1)))
+        wait_until(partial(child.published, lines(0, turn + 1)), f"line {turn}")
     (child.logs / "a.log").rename(child.logs / "a.log.1")
     child.append("a.log", lines(3, 4))
-    wait(partial(child.published, lines(0, 4)))
+    wait_until(partial(child.published, lines(0, 4)), "the line after the rename")
     said = child.errors.read_text()
     assert said.count("found by the sweep alone") == 1
     assert f"[Errno {number}]" in said
@@ -202,7 +202,7 @@ def test_lost_events_are_made_good_by_the_sweep(start: Callable[..., Child]) -> 
     turns = int(QUEUE_LIMIT.read_text()) // 2 + 500
     child = start()
     child.append("a.log", b"0\n")
-    wait(lambda: child.published(b"0\n") and child.watching)
+    wait_until(lambda: child.published(b"0\n") and child.watching, "the watch")
     child.process.send_signal(signal.SIGSTOP)
     a, b = ((child.logs / name).open("ab", buffering=0) for name in ("a.log", "b.log"))
     for _ in range(turns):
@@ -212,9 +212,9 @@ def test_lost_events_are_made_good_by_the_sweep(start: Callable[..., Child]) -> 
     b.close()
     child.append("c.log", b"last\n")
     child.process.send_signal(signal.SIGCONT)
-    wait(lambda: len(child.text()) == 2 + 4 * turns + 5)
+    wait_until(lambda: len(child.text()) == 2 + 4 * turns + 5, "every line")
     assert b"last\n" in child.text()
-    wait(lambda: "overflowed" in child.errors.read_text())
+    wait_until(lambda: "overflowed" in child.errors.read_text(), "the word of it")
 
 
 def test_a_link_put_in_place_of_a_file_is_not_read(

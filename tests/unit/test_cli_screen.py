@@ -155,10 +155,10 @@ def test_an_error_that_is_no_answer_ends_the_screen() -> None:
         raise ZeroDivisionError
 
     with Gatherer(parts(away)) as gatherer:
-        wait_until(lambda: gatherer.scene.at is not None, "a first round", 10)
+        wait_until(lambda: gatherer.scene.at is not None, "a first round")
         gatherer.check()
         assert gatherer.scene.figures == dict.fromkeys((*OFTEN, *SELDOM), Trouble("away"))
     with Gatherer(parts(wrong)) as gatherer:
-        wait_until(lambda: gatherer._failure is not None, "the mistake", 10)
+        wait_until(lambda: gatherer._failure is not None, "the mistake")
         with pytest.raises(ZeroDivisionError):
             gatherer.check()

@@ -54,7 +54,7 @@ def test_a_killed_child_is_started_again(supervisor: Supervisor, capsys: pytest.
     assert first is not None
     os.kill(first, signal.SIGKILL)
 
-    wait_until(lambda: supervisor.tick() or child.restarts == 1, "the restart", 10)
+    wait_until(lambda: supervisor.tick() or child.restarts == 1, "the restart")
 
     assert child.pid not in (None, first)
     assert "ended by SIGKILL; starting it again" in capsys.readouterr().err
@@ -69,21 +69,21 @@ def test_what_a_killed_child_leaves_is_ended(supervisor: Supervisor) -> None:
         "child.wait()"
     )
     child = supervisor.start(recipe(spawn))
-    wait_until(lambda: len(child.log.last) == 2, "both to be ready", 10)
+    wait_until(lambda: len(child.log.last) == 2, "both to be ready")
     grandchild = psutil.Process(int(next(line for line in child.log.last if line.isdecimal())))
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
 
-    wait_until(lambda: supervisor.tick() or child.failures == 1, "the end to be noticed", 10)
+    wait_until(lambda: supervisor.tick() or child.failures == 1, "the end to be noticed")
 
-    wait_until(lambda: not _runs(grandchild), "the grandchild's end", 5)
+    wait_until(lambda: not _runs(grandchild), "the grandchild's end")
 
 
 def test_a_child_that_may_end_is_not_started_again(supervisor: Supervisor) -> None:
     """A child that ends by itself with code 0, and may, has ended well."""
     child = supervisor.start(recipe("pass", lasting=False))
 
-    wait_until(lambda: supervisor.tick() or child.ended is not None, "its end", 10)
+    wait_until(lambda: supervisor.tick() or child.ended is not None, "its end")
 
     assert child.ended == 0
     assert child.well
@@ -93,7 +93,7 @@ def test_a_wrong_configuration_is_not_tried_again(supervisor: Supervisor) -> Non
     """A child that ends with the code of a wrong configuration stays down, its last words kept."""
     child = supervisor.start(recipe(f"print('error: FOO: bar'); raise SystemExit({CONFIGURATION_EXIT})"))
 
-    wait_until(lambda: supervisor.tick() or child.ended is not None, "its end", 10)
+    wait_until(lambda: supervisor.tick() or child.ended is not None, "its end")
 
     assert child.ended == CONFIGURATION_EXIT
     assert not child.well
@@ -106,7 +106,7 @@ def test_warnings_of_a_child_reach_stderr_and_all_its_lines_the_log_file(
     """A person sees warnings with the child's name; the file holds every line; nothing obeys an escape."""
     code = "print('[x: INFO/Main] quiet'); print('[x: WARNING/Main] low \\x1b[2J')"
     child = supervisor.start(recipe(code, lasting=False))
-    wait_until(lambda: supervisor.tick() or child.ended is not None, "its end", 10)
+    wait_until(lambda: supervisor.tick() or child.ended is not None, "its end")
 
     assert "child | [x: WARNING/Main] low \\x1b[2J\n" in capsys.readouterr().err
     assert child.log.path.read_text() == "[x: INFO/Main] quiet\n[x: WARNING/Main] low \x1b[2J\n"
@@ -115,7 +115,7 @@ def test_warnings_of_a_child_reach_stderr_and_all_its_lines_the_log_file(
 def test_stop_kills_what_does_not_stop(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
     """A child that ignores SIGTERM is killed after the grace."""
     child = supervisor.start(recipe(STUBBORN))
-    wait_until(lambda: len(child.log.last) == 1, "it to be ready", 10)
+    wait_until(lambda: len(child.log.last) == 1, "it to be ready")
 
     supervisor.stop(["child"], grace_seconds=0.1)
 
@@ -147,7 +147,7 @@ def test_children_of_a_killed_supervisor_end(tmp_path: Path) -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
 
-    wait_until(lambda: not _runs(child), "the child's end", 10)
+    wait_until(lambda: not _runs(child), "the child's end")
 
 
 def test_ending_a_group_that_is_gone_is_no_error() -> None:

@@ -41,7 +41,7 @@ def answers(port: int) -> bool:
 
 def get(port: int, path: str) -> tuple[HTTPResponse, str]:
     """Return the answer to a request, and its text."""
-    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer, answer.read().decode()
@@ -98,7 +98,7 @@ def test_hostile_requests_leave_it_answering(
     port: int, raw: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Bytes that are no request get an error or nothing; the next scrape is served, and nothing is logged."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(raw)
         client.shutdown(socket.SHUT_WR)
         while client.recv(4096):

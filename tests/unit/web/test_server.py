@@ -41,7 +41,7 @@ class Client:
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Return the answer to a request."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers=headers)
             response = connection.getresponse()
@@ -192,7 +192,7 @@ def test_a_page_does_not_wait_for_what_takes_long(start: Start) -> None:
     ready = threading.Event()
 
     def slow(_: Selection) -> Rows:
-        ready.wait(20)
+        ready.wait(60)
         return figures.figures()["paths"]
 
     client = start(parts() | {"paths": slow})
