@@ -1,33 +1,26 @@
-"""The outbox: alerts that wait to be sent, those that were, and what of findings and drifts is in them."""
+"""The outbox: alerts that wait to be sent, and those that were."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Index, delete, func, insert, select, update
+from sqlalchemy import Engine, Index, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Json
-from db.drifts import DriftEvent, Noticed, described
 from db.engine import reading, transaction
-from db.findings import Finding, FindingRow, State, columns
-from db.models import Base, Source
-from db.silences import SilenceRow, enforce
-from pipeline.detect.sighting import SEVERITIES
+from db.models import Base
+from db.news import news
 
 #: Most that one alert names; the rest is a number in it.
 MOST_NAMED = 50
-#: What was noticed longer ago is no news: alerts were not set up then.
-MOST_AGE = timedelta(days=1)
 #: For how long sent alerts are kept.
 KEPT = timedelta(days=30)
 #: For how long an alert belongs to the process that sends it; then another one may.
 LEASE = timedelta(minutes=5)
 #: First and longest pause between two attempts; it doubles.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
-#: Rule, and severity, under which a drift is told.
-DRIFT, DRIFT_SEVERITY = "drift", "low"
 
 
 class Alert(Base):
@@ -73,18 +66,15 @@ class Outgoing:
 
 
 def collect(engine: Engine, channels: Sequence[str], host: str, now: datetime) -> int:
-    """Put what was noticed and not told yet into the outbox, one alert a channel; return how many facts.
+    """Put what is news (news.py) into the outbox, one alert a channel; return how many facts.
 
-    A fact is told once, whoever collects at the same time. What is silenced waits, and is told when it lasts
-    longer than its silence.
+    Facts are marked as told in the same transaction: each is told once, whoever collects at the same time.
 
     Raises:
         DatabaseUnavailable: nothing is changed.
     """
     with transaction(engine) as connection:
-        enforce(connection, now)
-        facts = [*_findings(connection, now), *_drifts(connection, now)]
-        facts.sort(key=lambda fact: -SEVERITIES.index(fact["severity"]))
+        facts = news(connection, now, is_told=bool(channels))
         connection.execute(delete(Alert).where(Alert.sent_at < now - KEPT))
         if not facts or not channels:
             return len(facts)
@@ -97,60 +87,6 @@ def collect(engine: Engine, channels: Sequence[str], host: str, now: datetime) -
         common = {"content": content, "made_at": now, "due_at": now, "attempts": 0}
         connection.execute(insert(Alert), [{"channel": channel, **common} for channel in channels])
     return len(facts)
-
-
-def _findings(connection: Connection, now: datetime) -> list[dict[str, Any]]:
-    own = FindingRow
-    untold = own.alerted_at.is_(None) & (own.state != State.SILENCED)
-    # An update that returns what it took: of two at once each row goes to one.
-    marked = update(own).where(untold).values(alerted_at=now).returning(own.id, own.noticed_at)
-    ids = [row.id for row in connection.execute(marked) if row.noticed_at >= now - MOST_AGE]
-    query = select(*columns()).outerjoin(Source, Source.id == own.source_id).where(own.id.in_(ids))
-    return [_finding(Finding(*row)) for row in connection.execute(query.order_by(own.id))]
-
-
-def _finding(found: Finding) -> dict[str, Any]:
-    return {
-        "id": f"finding {found.id}",
-        "kind": found.kind,
-        "rule": found.rule,
-        "severity": found.severity,
-        "subject": found.subject,
-        "since": found.since.isoformat(),
-        "summary": found.summary,
-        "count": found.count,
-        "source_id": found.source_id,
-        "path": found.path,
-    }
-
-
-def _drifts(connection: Connection, now: datetime) -> list[dict[str, Any]]:
-    own = DriftEvent
-    named = (SilenceRow.target == own.kind) | (SilenceRow.target == DRIFT)
-    silent = select(SilenceRow.id).where(named, SilenceRow.until > now).correlate(own)
-    untold = own.alerted_at.is_(None) & ~silent.exists()
-    marked = update(own).where(untold).values(alerted_at=now).returning(own.id, own.noticed_at)
-    ids = [row.id for row in connection.execute(marked) if row.noticed_at >= now - MOST_AGE]
-    query = select(
-        own.id, own.source_id, Source.path, own.kind, own.start_offset, own.end_offset, own.since,
-        own.noticed_at, own.changes, own.examples,
-    ).join(Source, Source.id == own.source_id).where(own.id.in_(ids))  # fmt: skip
-    return [_drift(Noticed(*row)) for row in connection.execute(query.order_by(own.id))]
-
-
-def _drift(drift: Noticed) -> dict[str, Any]:
-    return {
-        "id": f"drift {drift.id}",
-        "kind": DRIFT,
-        "rule": DRIFT,
-        "severity": DRIFT_SEVERITY,
-        "subject": drift.kind,
-        "since": (drift.since or drift.noticed_at).isoformat(),
-        "summary": described(drift),
-        "count": 1,
-        "source_id": drift.source_id,
-        "path": drift.path,
-    }
 
 
 def take_due(engine: Engine, channels: Sequence[str], now: datetime) -> list[Due]:

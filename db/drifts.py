@@ -42,7 +42,7 @@ class DriftEvent(Base):
     changes: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     #: `before` and `after`, each a list of `offset` and `line`.
     examples: Mapped[dict[str, Any]] = mapped_column(Json)
-    #: When an alert of it was put into the outbox (alerting.py).
+    #: When an alert of it was put into the outbox (news.py).
     alerted_at: Mapped[datetime | None]
 
 

@@ -79,8 +79,9 @@ class FindingRow(Base):
     #: Places of some lines, each `source_id` and `offset`.
     evidence: Mapped[list[dict[str, int]]] = mapped_column(Json)
     state: Mapped[str]
-    #: When an alert of it was put into the outbox (alerting.py).
+    #: When an alert of its beginning, and of its end, was put into the outbox, or was found to be no news.
     alerted_at: Mapped[datetime | None]
+    end_alerted_at: Mapped[datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, insert, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.engine import reading, transaction
@@ -70,10 +70,15 @@ def lift(engine: Engine, silence_id: int, now: datetime) -> bool:
     return bool(gone)
 
 
+def silenced(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a silence in force names a finding."""
+    named = or_(SilenceRow.target == FindingRow.rule, SilenceRow.target == FindingRow.subject)
+    return exists().where(named, SilenceRow.until > now)
+
+
 def enforce(connection: Connection, now: datetime) -> None:
     """Silence the findings that silences in force name; let those speak again that none names any more."""
-    named = or_(SilenceRow.target == FindingRow.rule, SilenceRow.target == FindingRow.subject)
-    silent = exists().where(named, SilenceRow.until > now)
+    silent = silenced(now)
     for before, after, condition in (
         (State.OPEN, State.SILENCED, silent),
         (State.SILENCED, State.OPEN, ~silent),

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.detect.sighting import OVER
 from pipeline.formats.redaction import redacted
 from pipeline.logs import escape, json_line
 
-#: Version of the JSON, raised when a key changes its meaning.
-VERSION = 1
+#: Version of the JSON, raised when a key changes its meaning: since 2 a fact may be an end.
+VERSION = 2
 #: Longest text of one fact, in characters.
 MOST_CHARACTERS = 500
 
@@ -31,7 +32,7 @@ def title(content: Mapping[str, Any]) -> str:
     """Return what an inert alert is about in a line: the first and worst of its facts."""
     worst, others = content["alerts"][0], len(content["alerts"]) - 1 + content["more"]
     more = f", and {others} more" if others else ""
-    return f"sluice on {content['host']}: {worst['severity']}: {worst['rule']}, {worst['subject']}{more}"
+    return f"sluice on {content['host']}: {_named(worst)}{more}"
 
 
 def text(content: Mapping[str, Any]) -> str:
@@ -50,9 +51,17 @@ def body(content: Mapping[str, Any], alert_id: int) -> bytes:
 
 
 def _paragraph(alert: Mapping[str, Any]) -> str:
-    lines = [f"{alert['severity']}: {alert['rule']}, {alert['subject']}"]
+    lines = [_named(alert)]
     if alert["path"] is not None:
         lines.append(f"  source   {alert['source_id']}, {alert['path']}")
     lines.append(f"  since    {alert['since']}")
+    if alert.get("until"):
+        lines.append(f"  over     {alert['until']}")
     lines.append(f"  {alert['summary']}")
     return "\n".join(lines)
+
+
+def _named(alert: Mapping[str, Any]) -> str:
+    # Alerts that wait since an older version say nothing of events.
+    event = "over: " if alert.get("event") == OVER else ""
+    return f"{event}{alert['severity']}: {alert['rule']}, {alert['subject']}"

@@ -7,6 +7,8 @@ from datetime import datetime
 KINDS = ("error", "performance", "security", "loss")
 #: From the least to the worst.
 SEVERITIES = ("low", "medium", "high", "critical")
+#: What is told of it: that it began, that it is over.
+BEGAN, OVER = "began", "over"
 
 
 @dataclass(frozen=True, slots=True)

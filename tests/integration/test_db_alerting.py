@@ -13,7 +13,6 @@ from db.alerting import (
     KEPT,
     LEASE,
     LONGEST_PAUSE,
-    MOST_AGE,
     MOST_NAMED,
     Due,
     collect,
@@ -24,7 +23,8 @@ from db.alerting import (
 )
 from db.drifts import DriftEvent
 from db.engine import make_engine, transaction
-from db.noting import note
+from db.news import MOST_AGE
+from db.noting import QUIET, close_stale, note
 from db.silences import silence
 from db.store import LakeStore
 from pipeline.batch import Batch, Source
@@ -56,6 +56,19 @@ def drift(engine: Engine, now: datetime = NOW) -> None:
     }  # fmt: skip
     with transaction(engine) as connection:
         connection.execute(insert(DriftEvent).values(values))
+
+
+def close(engine: Engine, now: datetime) -> None:
+    """Close what has been quiet for an hour."""
+    with transaction(engine) as connection:
+        close_stale(connection, now)
+
+
+def told(engine: Engine, now: datetime) -> list[tuple[str, str]]:
+    """Return the event and rule of each fact that is sent."""
+    return [
+        (each["event"], each["rule"]) for due in sent(engine, now, ["mail"]) for each in due.content["alerts"]
+    ]
 
 
 def sent(engine: Engine, now: datetime, channels: list[str] = BOTH) -> list[Due]:
@@ -148,6 +161,72 @@ def test_a_silenced_finding_is_told_when_it_outlasts_the_silence(engine: Engine,
 
     assert sent(engine, NOW) == []
     assert len(sent(engine, NOW + 11 * MINUTE)) == 2
+
+
+OVER = NOW + QUIET + MINUTE
+
+
+def test_the_end_of_what_was_told_is_told_once(engine: Engine) -> None:
+    """With the time of its last record, and behind what began meanwhile, however bad it was."""
+    notice(engine, replace(SEEN, severity="critical"))
+    sent(engine, NOW)
+    close(engine, OVER)
+    notice(engine, replace(SEEN, rule="scan", severity="low"), now=OVER)
+
+    first, _ = sent(engine, OVER)
+
+    assert [(each["event"], each["rule"]) for each in first.content["alerts"]] == [
+        ("began", "scan"),
+        ("over", "xss"),
+    ]
+    assert [each["until"] for each in first.content["alerts"]] == [None, NOW.isoformat()]
+    assert sent(engine, OVER + MINUTE) == []
+
+
+def test_what_was_over_before_it_was_told_is_told_once(engine: Engine) -> None:
+    """As something that began, with its end in the same fact."""
+    notice(engine, SEEN)
+    close(engine, OVER)
+
+    first, _ = sent(engine, OVER)
+
+    assert [(each["event"], each["until"]) for each in first.content["alerts"]] == [
+        ("began", NOW.isoformat())
+    ]
+    assert sent(engine, OVER + MINUTE) == []
+
+
+def test_the_end_of_what_nobody_heard_of_is_no_news(engine: Engine) -> None:
+    """Of what was noticed without a channel, or too long before there was one."""
+    notice(engine, SEEN)
+    collect(engine, [], "web-1", NOW)
+    notice(engine, replace(SEEN, rule="scan"), now=NOW)
+    assert told(engine, NOW + MOST_AGE + MINUTE) == []
+    close(engine, NOW + MOST_AGE + MINUTE)
+
+    assert told(engine, NOW + MOST_AGE + MINUTE) == []
+
+
+@pytest.mark.parametrize("target", ["xss", "192.0.2.1"])
+def test_what_is_over_within_its_silence(engine: Engine, target: str) -> None:
+    """Is never told; the end of what was told before waits for the end of the silence."""
+    notice(engine, SEEN)
+    assert told(engine, NOW) == [("began", "xss")]
+    silence(engine, target, OVER + 10 * MINUTE, "", NOW)
+    notice(engine, replace(SEEN, subject="b") if target == "xss" else replace(SEEN, rule="scan"))
+    close(engine, OVER + MINUTE)
+
+    assert told(engine, OVER + 2 * MINUTE) == []
+    assert told(engine, OVER + 11 * MINUTE) == [("over", "xss")]
+
+
+def test_an_end_that_is_old_is_no_news(engine: Engine) -> None:
+    """What was closed when everything stood still for days is not told then."""
+    notice(engine, SEEN)
+    assert told(engine, NOW) == [("began", "xss")]
+    close(engine, NOW + 2 * MOST_AGE)
+
+    assert told(engine, NOW + 2 * MOST_AGE) == []
 
 
 @pytest.mark.parametrize("target", ["status", "drift"])

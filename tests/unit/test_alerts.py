@@ -78,7 +78,7 @@ def test_a_webhook_gets_signed_json(hook: WebhookServer) -> None:
     ((target, headers, body),) = hook.posts
     value = json.loads(body)
     assert target == f"/hook?token={PASSWORD}"
-    assert (value["version"], value["id"], value["more"], len(value["alerts"])) == (1, 3, 5, 2)
+    assert (value["version"], value["id"], value["more"], len(value["alerts"])) == (2, 3, 5, 2)
     assert value["text"].startswith("sluice on web-1: medium: xss, 203.0.113.9")
     assert headers["X-Sluice-Delivery"] == "3"
     signed = headers["X-Sluice-Timestamp"].encode() + b"." + body
@@ -106,6 +106,16 @@ def test_what_is_told_is_inert(hook: WebhookServer, mail: MailServer) -> None:
         assert "203.0.113.9\\x1b[2J\\r\\nBcc" in text
     assert parsed["Bcc"] is None
     assert len(value["alerts"][0]["summary"]) < 600
+
+
+def test_an_end_is_told_as_one(mail: MailServer) -> None:
+    """In the subject and with its time; an alert that waits since an older version has no event."""
+    fact = FACT | {"event": "over", "until": "2026-03-01T13:00:00+00:00"}
+    to_mail(mail).deliver(CONTENT | {"alerts": [fact]}, 3)
+
+    parsed: Any = email.message_from_string(mail.mails[0], policy=policy.default)
+    assert str(parsed["Subject"]).startswith("sluice on web-1: over: medium: xss, 203.0.113.9")
+    assert "  over     2026-03-01T13:00:00+00:00" in parsed.get_content()
 
 
 def test_secrets_in_a_url_do_not_leave(hook: WebhookServer) -> None:
