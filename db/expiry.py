@@ -35,12 +35,15 @@ class Expiry:
         gone: by source and stage.
         partitions: that were dropped, with rows that `gone` counts too.
         held: what stays though it is old enough.
+        findings, drifts: how many were removed.
         is_finished: False if the time was up before everything was looked at, or a month has to wait.
     """
 
     gone: list[Gone] = field(default_factory=list)
     partitions: list[str] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    findings: int = 0
+    drifts: int = 0
     is_finished: bool = True
 
     @property

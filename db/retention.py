@@ -1,4 +1,4 @@
-"""Retention: rows that are old enough are removed, after the audit of their range has passed.
+"""Retention: rows of lines that are old enough are removed, after the audit of their range has passed.
 
 Age is the time since a segment was stored; a replay stores anew. On PostgreSQL a month whose rows are all old
 enough goes by dropping its partition; the rest is deleted a slice at a time. Each slice and each month is a
@@ -21,6 +21,7 @@ from db.expired import Cutoffs, Slice, is_settled, old_models, old_slices, parts
 from db.expiry import Expiry, Gone, Held
 from db.ledger import LAKE, STAGES
 from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Source
+from db.outdated import remove_outdated
 from db.proven import objection
 from db.remains import Remains, remains
 from db.removals import Kind, Place
@@ -36,7 +37,7 @@ TABLES: dict[str, Model] = {"lake": RawLog, "clean": CleanRecord, "rejected": Re
 #: Why rows stay that are old enough.
 UNCOUNTED = "reports have not counted it yet"
 
-#: Days that rows of a file, by its path, are kept in a table, which is one of TABLES; None is for ever.
+#: Days that rows of a file, by its path, are kept: of one of TABLES or of outdated.py; None is for ever.
 Days = Callable[[str, str], int | None]
 
 
@@ -57,8 +58,11 @@ def expire(
         DatabaseUnavailable: what was removed before stays removed; try again later.
         ConfigurationError: this role may not delete rows.
     """
-    run = _Run(engine, days, now or datetime.now(UTC), dry_run=dry_run)
-    return run.until(time.monotonic() + seconds)
+    now = now or datetime.now(UTC)
+    report = _Run(engine, days, now, dry_run=dry_run).until(time.monotonic() + seconds)
+    noticed = remove_outdated(engine, days, now, dry_run=dry_run)
+    report.findings, report.drifts = noticed["findings"], noticed["drifts"]
+    return report
 
 
 class _Run:

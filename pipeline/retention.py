@@ -12,11 +12,13 @@ MOST_DAYS = 36_525
 
 
 class Kept(StrEnum):
-    """What a rule is about: lines of the lake, clean records, rejected lines."""
+    """What a rule is about: lines of the lake, clean records, rejected lines; closed findings, drifts."""
 
     LAKE = "lake"
     CLEAN = "clean"
     REJECTED = "rejected"
+    FINDINGS = "findings"
+    DRIFTS = "drifts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ def _rule(part: str) -> Rule:
     pattern, _, table = place.rpartition(":")
     if not equals or table not in set(Kept):
         raise ValueError(
-            f"{part!r} is no rule: give lake=DAYS, clean=DAYS or rejected=DAYS, PATTERN: before it for some "
-            "paths, several between commas"
+            f"{part!r} is no rule: give lake=DAYS, clean=DAYS, rejected=DAYS, findings=DAYS or drifts=DAYS, "
+            "PATTERN: before it for some paths, several between commas"
         )
     if days == KEEP:
         return Rule(pattern, Kept(table), None)

@@ -123,7 +123,8 @@ class Settings(Connections):
     retention: str = Field(
         "",
         alias="SLUICE_RETENTION",
-        description="days that rows are kept: lake=90,clean=365,rejected=30; PATTERN:lake=7 for some paths",
+        description="days that rows are kept: lake=90,clean=365,rejected=30,findings=365,drifts=365; "
+        "PATTERN:lake=7 for some paths",
     )
     enrich: str = Field(
         "address,agent", alias="SLUICE_ENRICH", description="what is added to records; none: nothing"

@@ -32,7 +32,8 @@ def remove_expired() -> str:
         log.warning("retention waits for the next time: %s", error)
         return f"not now: {error}"
     _tell(report)
-    return f"removed: {report.lines} lines, {len(report.partitions)} partitions"
+    noticed = f"{report.findings} findings, {report.drifts} drifts"
+    return f"removed: {report.lines} lines, {len(report.partitions)} partitions, {noticed}"
 
 
 def _tell(report: Expiry) -> None:
@@ -43,6 +44,8 @@ def _tell(report: Expiry) -> None:
         )  # fmt: skip
     if report.partitions:
         log.info("retention dropped the partitions %s", ", ".join(report.partitions))
+    if report.findings or report.drifts:
+        log.info("retention removed %d closed findings and %d drifts", report.findings, report.drifts)
     for held in report.held:
         log.warning(
             "retention keeps bytes [%d, %d) of source %d in the %s stage: %s",

@@ -22,7 +22,8 @@ def command(dry_run: bool, as_json: bool) -> int:
     Age is counted from the time of storing. Nothing goes before the audit of its range has passed: both
     stages have stored it, the rows are those of the ledger, no conflict is open, and reports have counted the
     records. What stays for that is named, with exit code 1. On PostgreSQL whole months go with their
-    partitions. The ledger stays: `audit` tells what was removed, and nothing brings it back.
+    partitions. The ledger stays: `audit` tells what was removed, and nothing brings it back. Findings that
+    last stay.
     """
     settings = options.settings()
     kept = settings.retention_rules
@@ -49,6 +50,7 @@ def _show(report: Expiry, *, dry_run: bool, in_file: bool) -> None:
         print(output.escape(where))
     if not report.is_finished:
         print("a month stays for now, because somebody reads from it: run this again later")
-    print(f"{'would remove' if dry_run else 'removed'}: {report.lines} lines")
+    noticed = f"{report.findings} closed findings, {report.drifts} drifts"
+    print(f"{'would remove' if dry_run else 'removed'}: {report.lines} lines, {noticed}")
     if in_file and report.lines and not dry_run:
         print("the file keeps its size: new rows take the place; `VACUUM` in sqlite3 makes it smaller")

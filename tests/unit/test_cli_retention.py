@@ -11,9 +11,11 @@ from sqlalchemy import text
 from db import schema
 from db.counting import count
 from db.engine import transaction
+from db.noting import close_stale, note
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
+from pipeline.detect.sighting import Sighting
 from pipeline.settings import Settings
 from tasks import retention, stores
 
@@ -80,6 +82,27 @@ def test_what_stays_is_said_with_its_reason(capsys: pytest.CaptureFixture[str]) 
     assert "\x1b" not in said
 
 
+@pytest.mark.usefixtures("_stored")
+def test_closed_findings_and_drifts_go_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are counted beside the lines, for people, for programs and in the log."""
+    monkeypatch.setenv("SLUICE_RETENTION", "findings=30")
+    stores.settings.cache_clear()
+    caplog.set_level("INFO", "tasks")
+    at = datetime.now(UTC) - timedelta(days=31)
+    with transaction(stores.engine()) as connection:
+        note(connection, 1, [Sighting("security", "xss", "low", "192.0.2.1", at, at, 1, "a script")], at)
+        close_stale(connection, datetime.now(UTC))
+
+    planned = answer(capsys, OK, "retention", "--dry-run")
+    assert (planned["findings"], planned["drifts"], planned["lines"]) == (1, 0, 0)
+    assert main(["retention", "--dry-run"]) == OK
+    assert "would remove: 0 lines, 1 closed findings, 0 drifts" in capsys.readouterr().out
+    assert retention.remove_expired() == "removed: 0 lines, 0 partitions, 1 findings, 0 drifts"
+    assert "retention removed 1 closed findings and 0 drifts" in caplog.text
+
+
 def test_without_a_rule_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     """The variable to set is named."""
     assert main(["retention"]) == USAGE
@@ -91,8 +114,8 @@ def test_the_task_says_what_it_removed(caplog: pytest.LogCaptureFixture) -> None
     """Beat's task removes the same and logs no path and no line; a second one finds nothing."""
     caplog.set_level("INFO", "tasks")
 
-    assert retention.remove_expired() == "removed: 2 lines, 0 partitions"
-    assert retention.remove_expired() == "removed: 0 lines, 0 partitions"
+    assert retention.remove_expired() == "removed: 2 lines, 0 partitions, 0 findings, 0 drifts"
+    assert retention.remove_expired() == "removed: 0 lines, 0 partitions, 0 findings, 0 drifts"
     assert [record.getMessage() for record in caplog.records] == [
         "retention removed 2 lines, 8 bytes of source 1 from the lake stage"
     ]

@@ -11,16 +11,16 @@ def test_nothing_set_keeps_everything() -> None:
     """Without a rule no row is ever old enough."""
     kept = Settings.from_environment().retention_rules
 
-    assert [kept.days("/a.log", table) for table in Kept] == [None, None, None]
+    assert [kept.days("/a.log", table) for table in Kept] == [None] * 5
     assert not kept
     assert not Retention.parse("lake=keep")
 
 
 def test_tables_have_rules_of_their_own() -> None:
     """A table that no rule names is kept for ever."""
-    kept = Retention.parse("lake=90, clean=365")
+    kept = Retention.parse("lake=90, clean=365, drifts=14")
 
-    assert [kept.days("/a.log", table) for table in Kept] == [90, 365, None]
+    assert [kept.days("/a.log", table) for table in Kept] == [90, 365, None, None, 14]
     assert kept
 
 
