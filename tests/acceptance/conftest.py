@@ -1,12 +1,15 @@
-"""Systems without a pool yet, on each broker and database."""
+"""Systems without a pool yet, on each broker and database, and browsers."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from bench.browser import chromium
 from pipeline.settings import Settings
+from tests.acceptance.browsing import Browser, Open
 from tests.acceptance.pools import System
 
 
@@ -33,3 +36,10 @@ def on_servers(broker: str, postgresql_url: str, tmp_path: Path) -> Iterator[Sys
     )
     with System(settings, tmp_path) as system:
         yield system
+
+
+@pytest.fixture
+def browse() -> Iterator[Open]:
+    """Starts browsers, and ends them."""
+    with ExitStack() as stack:
+        yield lambda **options: Browser(stack.enter_context(chromium(**options)))

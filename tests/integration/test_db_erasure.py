@@ -2,96 +2,43 @@
 
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
-from db.audit import audit
 from db.cleaned import Choice
-from db.conflicts import conflict_block
 from db.counting import count
-from db.engine import reading, transaction
-from db.erasure import TABLES, Erased, erase, look
+from db.engine import reading
+from db.erasure import look
 from db.erasure_claims import claim_batches
 from db.erasure_search import Search
-from db.models import Base, Conflict
-from db.rebuild import rebuild
 from db.removals import Kind as RemovalKind
 from db.removing import Reason
 from db.replay import replay
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
-from pipeline.formats import privacy
-from pipeline.subject import Kind, readable, subject
+from pipeline.subject import Kind, subject
+from tests.integration.erasing import (
+    ALIKE,
+    MIXED,
+    NOW,
+    OWN,
+    SOURCE,
+    STAGES,
+    STARTS,
+    USER,
+    erased,
+    everything,
+    held,
+    is_true,
+    line,
+    store,
+    values,
+)
 
-SOURCE = Source("ab" * 16, "web-1", "/log/a", format="combined")
 OTHER = Source("cd" * 16, "web-1", "/log/b", format="combined")
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-KEY = b"k" * 32
-USER = subject(Kind.USER, "jane.doe")
-STAGES = (LakeStore, CleanStore)
-
-
-def line(user: str = "-", path: str = "/", agent: str = "x", ip: str = "198.51.100.7") -> bytes:
-    """Return a line of the combined format."""
-    head = f'{ip} - {user} [01/Mar/2023:00:00:09 +0000] "GET {path} HTTP/1.1" 200 12'
-    return f'{head} "-" "{agent}"\n'.encode()
-
-
-#: Lines with the subject, by how they hold it, between others that only look alike.
-OWN = [
-    line("jane.doe"),
-    line(path="/users/jane.doe/photo"),
-    line(agent="jane.doe's browser"),
-    b"no request by jane.doe\n",
-    line("jane.doe", path="/caf\xe9".encode("latin-1").decode("latin-1")).replace("é".encode(), b"\xe9"),
-]
-ALIKE = [line("jane.doe2"), line(path="/mary-jane.doer"), b"no request\n", line("ann"), line("bob")]
-MIXED = [part for pair in zip(ALIKE, OWN, strict=True) for part in pair]
-STARTS = [sum(map(len, MIXED[:number])) for number in range(len(MIXED) + 1)]
-
-
-def store(engine: Engine, block: bytes, start: int = 0, source: Source = SOURCE, stages: Any = STAGES) -> int:
-    """Store a block; return how many of its bytes were new."""
-    return sum(stage(engine).store(Batch(source, start, block)).new_bytes for stage in stages)
-
-
-def erased(engine: Engine, who: Any = USER, **search: Any) -> Erased:
-    """Erase a subject."""
-    return erase(engine, Search(who, **search), uuid.uuid4(), NOW)
-
-
-def values(engine: Engine, query: str) -> list[Any]:
-    """Return the values of one column."""
-    with reading(engine) as connection:
-        return list(connection.scalars(text(query)))
-
-
-def everything(engine: Engine) -> str:
-    """Return every value of every table as text, blocks of conflicts unpacked."""
-    found: list[bytes] = []
-    with reading(engine) as connection:
-        for table in Base.metadata.sorted_tables:
-            for row in connection.execute(table.select()):
-                if table.name == Conflict.__tablename__:
-                    found.append(conflict_block(Conflict(**row._mapping)))
-                found += [value if isinstance(value, bytes) else str(value).encode() for value in row]
-    return readable(b"\0".join(found))
-
-
-def held(engine: Engine, source_id: int = 1) -> list[bytes]:
-    """Return the lines that the lake holds of a source, erased ones left out."""
-    whole = b"".join(rebuild(engine, source_id, blank=True))
-    return [found for found in whole.splitlines(keepends=True) if found.strip()]
-
-
-def is_true(engine: Engine, end: int | None = None) -> bool:
-    """Return whether plain and deep audits find nothing."""
-    offsets = None if end is None else {SOURCE.key: end}
-    return audit(engine, offsets).complete and audit(engine, offsets, deep=True).complete
 
 
 @pytest.mark.parametrize("batches", [1, 10])
@@ -249,114 +196,6 @@ def test_each_kind_of_value(engine: Engine, who: Any, own: list[bytes]) -> None:
     assert erased(engine, who).left == {}
     assert held(engine) == alike
     assert is_true(engine)
-
-
-def test_pseudonyms_are_found_without_the_lake(engine: Engine) -> None:
-    """Where clean holds pseudonyms and the lake has no line any more, the key finds the records."""
-    privacy.adopt(privacy.Policy({"user_name": lambda value: privacy.pseudonym(KEY, value)}))
-    try:
-        store(engine, b"".join(MIXED), stages=(CleanStore,))
-    finally:
-        privacy.adopt(privacy.Policy())
-    pseudonym = privacy.pseudonym(KEY, "jane.doe")
-    assert values(engine, "SELECT user_name FROM clean_records").count(pseudonym) == 2
-
-    found = erased(engine, subject(Kind.USER, "jane.doe", KEY))
-
-    assert found.by_field == 2
-    assert pseudonym not in values(engine, "SELECT user_name FROM clean_records")
-    assert "/mary-jane.doer" in values(engine, "SELECT path FROM clean_records")
-
-
-def test_a_line_in_parts_goes_whole(engine: Engine) -> None:
-    """Of a line that was too long for one row every part goes, even where the value lies across two."""
-    parts = [b"a" * 100 + b" jane", b".doe " + b"b" * 100, b"c" * 20 + b"\n"]
-    before, behind = line("ann"), line("bob")
-    position = 0
-    for part in (before, *parts, behind):
-        store(engine, part, position, stages=(LakeStore,))
-        position += len(part)
-
-    erased(engine)
-
-    assert held(engine) == [before, behind]
-
-
-def test_other_contents_lose_their_lines(engine: Engine) -> None:
-    """A conflict keeps its bytes but for stars, and what was blanked does not come back as another one."""
-    store(engine, line("ann") + line("bob"))
-    second = line("joe") + b"by jane.doe".ljust(len(line("bob")) - 1) + b"\n"
-    assert len(second) == len(line("ann") + line("bob"))
-    store(engine, second)
-
-    found = erased(engine)
-
-    assert found.rows["conflicts"] == 2
-    with reading(engine) as connection:
-        rows = connection.execute(Base.metadata.tables["conflicts"].select()).mappings().all()
-    blocks = [conflict_block(Conflict(**row)) for row in rows]
-    assert blocks == [line("joe") + b"*" * (len(line("bob")) - 1) + b"\n"] * 2
-    store(engine, second)
-    assert values(engine, "SELECT count(*) FROM conflicts") == [2]
-    assert not USER.holds(everything(engine))
-
-
-#: Rows of what was noticed of lines, with and without the subject.
-NOTICED = {
-    "drift_events": {
-        "kind": "values", "start_offset": 0, "end_offset": 9, "changes": [{"name": "paths", "after": 1}],
-        "examples": {"after": [{"offset": 0, "line": "a jane.doe b"}, {"offset": 5, "line": "other"}]},
-        "noticed_at": NOW,
-    },
-    "drift_states": {"position": 0, "state": {"m": [["user jane.doe", 3], ["other", 4]]}, "looked_at": NOW},
-    "detection_states": {"position": 0, "state": {"by": {"jane.doe": 1, "other": 2}}, "looked_at": NOW},
-    "silences": {"target": "jane.doe", "made_at": NOW, "until": NOW, "reason": "other"},
-    "alerts": {
-        "channel": "mail", "content": {"text": "jane.doe did it", "n": 1}, "made_at": NOW, "due_at": NOW,
-        "attempts": 0,
-    },
-    "findings": {
-        "kind": "security", "rule": "brute-force", "severity": "high", "subject": "jane.doe", "since": NOW,
-        "until": NOW, "noticed_at": NOW, "seen_at": NOW, "count": 3, "summary": "3 by other", "evidence": [],
-        "state": "open",
-    },
-}  # fmt: skip
-
-
-def test_what_was_noticed_of_lines_loses_their_text(engine: Engine) -> None:
-    """Examples, templates, findings and alerts get stars for the text, whatever else they say stays."""
-    store(engine, line("ann"))
-    with transaction(engine) as connection:
-        for name, row in NOTICED.items():
-            table = Base.metadata.tables[name]
-            own = {"source_id": 1} if "source_id" in table.c else {}
-            connection.execute(table.insert().values({**row, **own}))
-        for other in ("jane.doe", "by jane.doe"):
-            table = Base.metadata.tables["findings"]
-            row = {**NOTICED["findings"], "subject": other, "rule": "scan", "source_id": 1}
-            connection.execute(table.insert().values(row))
-
-    found = erased(engine)
-
-    assert {name: found.rows[name] for name in NOTICED} == dict.fromkeys(NOTICED, 1) | {"findings": 3}
-    assert set(NOTICED) < set(TABLES)
-    remains = everything(engine)
-    assert not USER.holds(remains)
-    for kept in ("'line': 'other'", "['other', 4]", "'other': 2", "3 by other", "brute-force"):
-        assert kept in remains
-    assert values(engine, "SELECT count(*) FROM findings") == [2]
-
-
-def test_records_that_continue_go_with_the_first(engine: Engine) -> None:
-    """The lines of a stack trace go with the line that they continue."""
-    source = Source("ef" * 16, "web-1", "/log/app", format="application")
-    own = b"2023-03-01 00:00:09 ERROR login of jane.doe\n  at a.b\n  at c.d\n"
-    store(engine, own + b"2023-03-01 00:00:10 INFO other\n  at e.f\n", source=source)
-    assert values(engine, "SELECT count(*) FROM clean_records WHERE continues IS NOT NULL") == [3]
-
-    erased(engine)
-
-    assert held(engine) == [b"2023-03-01 00:00:10 INFO other\n", b"  at e.f\n"]
 
 
 @pytest.mark.slow

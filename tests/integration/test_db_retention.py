@@ -1,45 +1,18 @@
 """Retention on both databases: what is old enough goes, what is not proven stays, and the audit is true."""
 
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
-
 import pytest
 from sqlalchemy import Engine, func, select, text
 
-from db import retention
 from db.audit import audit
-from db.counting import count
-from db.engine import make_engine, reading, transaction
+from db.engine import reading, transaction
 from db.expiry import Expiry, Held
 from db.ledger import CLEAN, LAKE
-from db.models import CleanRecord, RawLog, RejectedLine
-from db.partitions import months, partition_name
 from db.removals import Sums
-from db.retention import UNCOUNTED, expire
-from db.store import CleanStore, LakeStore
+from db.retention import UNCOUNTED
+from db.store import LakeStore
 from db.traffic import TrafficDay
-from pipeline.batch import Batch, Source
-from pipeline.generate import generate_lines
-from pipeline.retention import Kept, Retention
-
-ONE, TWO = Source("aa" * 16, "web-1", "/log/one", format="combined"), Source("bb" * 16, "web-1", "/log/two")
-NOW = datetime.now(UTC)
-BROKEN = b"no \xff log line\n"
-
-
-def block(seed: int) -> bytes:
-    """Return twelve lines, the fifth and the last two of which do not parse."""
-    lines = list(generate_lines(9, seed=seed))
-    return b"".join([*lines[:4], BROKEN, *lines[4:], BROKEN, BROKEN])
-
-
-BLOCKS = [block(seed) for seed in range(4)]
-STARTS = [sum(map(len, BLOCKS[:index])) for index in range(5)]
-#: Days since each of the blocks was stored.
-AGES = (100, 60, 10, 0)
+from pipeline.batch import Batch
+from tests.integration.retaining import BLOCKS, BROKEN, ONE, STARTS, complete, expired, figures, fill, rows
 
 
 @pytest.fixture
@@ -49,61 +22,11 @@ def filled(engine: Engine) -> Engine:
     return engine
 
 
-def fill(engine: Engine) -> None:
-    """Store the blocks of two sources in both stages, as if on their days, and count them."""
-    for source in (ONE, TWO):
-        for index, content in enumerate(BLOCKS):
-            for stage in (LakeStore(engine), CleanStore(engine)):
-                stage.store(Batch(source, STARTS[index], content))
-    with transaction(engine) as connection:
-        for start, end, days in zip(STARTS, STARTS[1:], AGES, strict=False):
-            at = NOW - timedelta(days=days)
-            for model in (RawLog, CleanRecord, RejectedLine):
-                place = (model.line_start >= start) & (model.line_start < end)
-                connection.execute(model.__table__.update().where(place).values(stored_on=at.date()))
-            moved = "UPDATE segments SET stored_at = :at WHERE start_offset = :start"
-            value = at if connection.dialect.name == "postgresql" else at.strftime("%Y-%m-%d %H:%M:%S.%f")
-            connection.execute(text(moved), {"at": value, "start": start})
-    count(engine)
-
-
-def expired(engine: Engine, rules: str, **options: Any) -> Expiry:
-    """Remove what rules say is old enough."""
-    kept = Retention.parse(rules)
-    return expire(engine, lambda path, table: kept.days(path, Kept(table)), **options)
-
-
-def rows(engine: Engine, source_id: int = 1) -> dict[str, int]:
-    """Return the rows of each table of a source."""
-    with reading(engine) as connection:
-        return {
-            name: connection.execute(
-                select(func.count()).select_from(model).where(model.source_id == source_id)
-            ).scalar_one()
-            for name, model in retention.TABLES.items()
-        }
-
-
 def hits(engine: Engine) -> int:
     """Return the hits in the counts for reports."""
     with reading(engine) as connection:
         found = connection.execute(select(func.sum(TrafficDay.hits)).where(TrafficDay.kind == "path"))
         return int(found.scalar_one())
-
-
-def complete(engine: Engine) -> bool:
-    """Tell whether the deep audit passes."""
-    ends = {source.key: STARTS[-1] for source in (ONE, TWO)}
-    return audit(engine, ends, deep=True).complete and audit(engine, ends).complete
-
-
-def figures(report: Expiry, source_id: int = 1) -> dict[str, tuple[int, int, int]]:
-    """Return segments, lines and bytes that went of each stage of a source."""
-    return {
-        each.stage: (each.segments, each.lines, each.bytes)
-        for each in report.gone
-        if each.source_id == source_id
-    }
 
 
 def test_everything_is_kept_without_a_rule(filled: Engine) -> None:
@@ -253,117 +176,3 @@ def test_small_slices_do_the_same(filled: Engine, monkeypatch: pytest.MonkeyPatc
     assert figures(done)[LAKE] == (3, 36, STARTS[3])
     assert rows(filled) == {"lake": 12, "clean": 18, "rejected": 3}
     assert complete(filled)
-
-
-@pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[Engine]:
-    """Such a database on PostgreSQL, whose past months have partitions."""
-    engine = make_engine(postgresql_url)
-    with transaction(engine) as connection:
-        for days in AGES:
-            month = (NOW - timedelta(days=days)).date().replace(day=1)
-            for model in retention.TABLES.values():
-                name = model.__tablename__
-                connection.execute(text(partition_of(name, month)))
-    fill(engine)
-    yield engine
-    engine.dispose()
-
-
-def partition_of(table: str, month: date) -> str:
-    """Return the statement that makes a partition."""
-    following = (month.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return (
-        f"CREATE TABLE IF NOT EXISTS {partition_name(table, month)} PARTITION OF {table} "
-        f"FOR VALUES FROM ('{month}') TO ('{following}')"
-    )
-
-
-def all_months(engine: Engine, table: str = "raw_logs") -> list[date]:
-    """Return the months of a table that have a partition."""
-    with reading(engine) as connection:
-        return months(connection, table)
-
-
-def test_whole_months_go_with_their_partitions(postgresql: Engine) -> None:
-    """A month in which everything is old enough is dropped, with the same figures as without partitions."""
-    oldest = (NOW - timedelta(days=AGES[0])).date().replace(day=1)
-    rules = "lake=62,clean=62"
-
-    planned = expired(postgresql, rules, dry_run=True)
-    assert oldest in all_months(postgresql)
-    done = expired(postgresql, rules)
-
-    assert planned == done
-    assert done.partitions == [partition_name("raw_logs", oldest), partition_name("clean_records", oldest)]
-    assert oldest not in all_months(postgresql)
-    assert oldest in all_months(postgresql, "rejected_lines")
-    assert figures(done) == {LAKE: (1, 12, STARTS[1]), CLEAN: (1, 9, STARTS[1] - 3 * len(BROKEN))}
-    assert complete(postgresql)
-    assert expired(postgresql, rules) == Expiry()
-
-
-def test_loads_go_on_while_months_are_dropped(postgresql: Engine) -> None:
-    """Writers of today's rows neither fail nor write into a table that goes while retention works."""
-    stopped = threading.Event()
-
-    def load(source: Source) -> int:
-        stages, start = (LakeStore(postgresql), CleanStore(postgresql)), STARTS[-1]
-        while not stopped.is_set():
-            for stage in stages:
-                stage.store(Batch(source, start, BLOCKS[0]))
-            start += len(BLOCKS[0])
-        return start
-
-    with ThreadPoolExecutor(2) as pool:
-        ends = {source.key: pool.submit(load, source) for source in (ONE, TWO)}
-        try:
-            done = expired(postgresql, "lake=5,clean=62,rejected=62")
-        finally:
-            stopped.set()
-        reached = {key: end.result() for key, end in ends.items()}
-
-    assert len(done.partitions) >= 3
-    assert figures(done)[LAKE] == (3, 36, STARTS[3])
-    assert min(reached.values()) > STARTS[-1]
-    assert audit(postgresql, reached, deep=True).complete
-
-
-def test_a_month_that_somebody_reads_from_waits(postgresql: Engine) -> None:
-    """A reader that does not end keeps the partition, and its rows are not deleted one by one instead."""
-    url = postgresql.url.update_query_dict({"options": "-c lock_timeout=300"})
-    impatient = make_engine(url.render_as_string(hide_password=False))
-    with reading(postgresql) as reader:
-        reader.execute(text("SELECT count(*) FROM raw_logs"))
-
-        waiting = expired(impatient, "lake=62,rejected=50")
-
-    assert not waiting.is_finished
-    assert not [name for name in waiting.partitions if name.startswith("raw_logs")]
-    assert figures(waiting) == {CLEAN: (2, 6, 6 * len(BROKEN))}
-    assert complete(postgresql)
-    assert expired(impatient, "lake=62,rejected=50").is_finished
-    assert rows(postgresql) == {"lake": 36, "clean": 36, "rejected": 6}
-    impatient.dispose()
-
-
-@pytest.mark.parametrize(
-    ("rules", "damage"),
-    [
-        ("/log/two:lake=keep,lake=62", ""),
-        ("lake=62", "DELETE FROM raw_logs WHERE line_start = 0 AND source_id = 2"),
-        ("lake=62", "UPDATE raw_logs SET line_start = 9999999 WHERE line_start = 0 AND source_id = 2"),
-    ],
-)
-def test_a_month_with_something_to_keep_is_not_dropped(postgresql: Engine, rules: str, damage: str) -> None:
-    """Where a rule keeps rows, or an audit does not pass, only the other source's rows are deleted."""
-    if damage:
-        with transaction(postgresql) as connection:
-            assert connection.execute(text(damage)).rowcount == 1
-
-    done = expired(postgresql, rules)
-
-    assert done.partitions == []
-    assert figures(done) == {LAKE: (1, 12, STARTS[1])}
-    assert rows(postgresql, 2)["lake"] == 48 - ("DELETE" in damage)
-    assert [(each.source_id, each.start) for each in done.held] == ([(2, 0)] if damage else [])

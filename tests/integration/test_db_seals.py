@@ -1,74 +1,20 @@
 """The hash chain on both databases: whatever is altered behind its back is named."""
 
-import uuid
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from db import seals
-from db.archive.backup import backup
-from db.archive.container import Archive, ArchiveWriter
-from db.archive.restore import restore
 from db.audit import audit
-from db.counting import count
-from db.engine import reading, transaction
-from db.erasures import Receipt, begin
-from db.ledger import CLEAN, LAKE
-from db.removals import Kind, Place
-from db.removing import Reason, remove
-from db.resolve import Keep, contradictions, resolve
-from db.retention import expire
-from db.store import CleanStore, LakeStore
-from db.unbroken import ChainReport, Kept, verify
-from pipeline.batch import Batch, Source
-from pipeline.errors import PermanentError
-
-ONE, TWO = Source("aa" * 16, "web-1", "/log/one"), Source("bb" * 16, "web-1", "/log/one.1", generation=1)
-BLOCK = b"one line\nand another\n"
-SIZE = len(BLOCK)
-KEY, OTHER = b"k" * 32, b"o" * 32
-SOON = timedelta(seconds=5)
-
-
-def store(engine: Engine, source: Source, *numbers: int) -> None:
-    """Store blocks of a source in both stages, by their place in it."""
-    for stage in (LakeStore(engine), CleanStore(engine)):
-        for number in numbers:
-            stage.store(Batch(source, number * SIZE, BLOCK))
-
-
-def close(engine: Engine, *keys: bytes) -> int:
-    """Seal everything that is stored."""
-    return seals.close(engine, keys, datetime.now(UTC) + SOON)
+from db.ledger import LAKE
+from db.unbroken import verify
+from tests.integration.sealing import KEY, ONE, OTHER, SIZE, TWO, broken, close, damage, fill, heads, store
 
 
 @pytest.fixture
 def sealed(engine: Engine) -> Engine:
     """Two sources of four segments: two under a first seal, and two under a second one."""
-    for numbers in ((0, 1), (2, 3)):
-        for source in (ONE, TWO):
-            store(engine, source, *numbers)
-        assert close(engine, KEY) == 2
+    fill(engine)
     return engine
-
-
-def damage(engine: Engine, statement: str) -> None:
-    """Do to the tables what no one should."""
-    with transaction(engine) as connection:
-        assert connection.execute(text(statement)).rowcount > 0
-
-
-def broken(engine: Engine, *keys: bytes, kept: Kept | None = None) -> list[tuple[str, int, int, str]]:
-    """Return what is broken: key, bytes in blocks, and what is wrong."""
-    found = verify(engine, keys, kept).breaks
-    return [(each.key[:2], each.start // SIZE, each.end // SIZE, each.what) for each in found]
-
-
-def heads(report: ChainReport) -> Kept:
-    """Return heads as they are kept elsewhere."""
-    return {head.key: [(head.end, head.hash)] for head in report.heads}
 
 
 def test_what_is_left_alone_is_unbroken(sealed: Engine) -> None:
@@ -220,93 +166,3 @@ def test_seals_taken_away_show_beside_kept_heads(sealed: Engine) -> None:
 
     assert not broken(sealed, KEY)
     assert [(key, end) for key, _, end, _ in broken(sealed, KEY, kept=kept)] == [("bb", 4)]
-
-
-def test_removed_ranges_stay_in_the_chain(sealed: Engine) -> None:
-    """Erasure and retention take rows, not segments: the chain stays, the audit says what is gone."""
-    count(sealed)
-    receipt = Receipt(uuid.uuid4(), datetime.now(UTC), None, "ann", "user", "hash", {}, {})
-    begin(sealed, receipt)
-    with transaction(sealed) as connection:
-        for stage in (LAKE, CLEAN):
-            reason = Reason(Kind.ERASURE, datetime.now(UTC), receipt.id)
-            remove(connection, Place(1, stage), [(SIZE, SIZE + len(b"one line\n"))], reason)
-    later = datetime.now(UTC) + timedelta(days=2)
-    done = expire(sealed, lambda path, table: 1 if table == "lake" and path == TWO.path else None, now=later)
-
-    assert done.lines == 8
-    assert not broken(sealed, KEY)
-    report = audit(sealed, None, deep=True)
-    assert report.complete
-    assert {kind: sums.lines for kind, sums in report.removed(LAKE).items()} == {"erasure": 1, "retention": 8}
-
-
-def test_a_removal_needs_a_reason(sealed: Engine) -> None:
-    """Who deletes lines and notes an erasure without receipt, or retention of young lines, is found out."""
-    now = datetime.now(UTC)
-    with transaction(sealed) as connection:
-        for kind, number in ((Kind.ERASURE, 1), (Kind.RETENTION, 2), (Kind.RETENTION, 3)):
-            at = now + timedelta(days=2) if number == 3 else now
-            remove(connection, Place(1, LAKE), [(number * SIZE, (number + 1) * SIZE)], Reason(kind, at))
-
-    assert audit(sealed, None, deep=True).complete
-    assert broken(sealed, KEY) == [
-        ("aa", 1, 2, "lines were erased from lake without a receipt"),
-        ("aa", 2, 3, "retention took lines from the lake that were not a day old"),
-    ]
-
-
-def test_a_restored_database_has_its_chain(sealed: Engine, tmp_path: Path) -> None:
-    """A backup holds the seals, and what comes back is as it was sealed."""
-    path = tmp_path / "backup.zip"
-    with path.open("wb") as file:
-        backup(sealed, ArchiveWriter(file))
-    before = verify(sealed, (KEY,))
-    with transaction(sealed) as connection:
-        for table in (
-            "seals",
-            "segments",
-            "raw_logs",
-            "clean_records",
-            "rejected_lines",
-            "sources",
-            "formats",
-        ):
-            connection.execute(text(f"DELETE FROM {table}"))
-
-    with Archive(path) as archive:
-        restore(sealed, archive)
-
-    assert verify(sealed, (KEY,), heads(before)) == before
-
-
-def test_what_is_sealed_is_not_replaced(engine: Engine) -> None:
-    """An open conflict keeps its range from being sealed; what is sealed keeps its first bytes."""
-    other = b"x" * (SIZE - 1) + b"\n"
-    store(engine, ONE, 0, 1)
-    LakeStore(engine).store(Batch(ONE, SIZE, other))
-    close(engine)
-    assert [head.end for head in verify(engine).heads] == [SIZE]
-    LakeStore(engine).store(Batch(ONE, 0, other))
-    (early, late) = sorted(contradictions(engine), key=lambda each: each.start)
-
-    with pytest.raises(PermanentError, match=f"bytes up to {SIZE} of the lake are sealed"):
-        resolve(engine, early.id, Keep.SECOND)
-    resolve(engine, late.id, Keep.SECOND)
-    resolve(engine, early.id, Keep.FIRST)
-
-    assert close(engine) == 1
-    assert not broken(engine)
-
-
-def test_two_closings_at_once_add_one_seal(sealed: Engine) -> None:
-    """A seal has a number, and the second of the same number is not stored."""
-    store(sealed, ONE, 4)
-    with reading(sealed) as connection:
-        last = seals.last_seal(connection, 1)
-        links = seals.links_of(connection, 1, 4 * SIZE)
-    assert close(sealed, KEY) == 1
-
-    with transaction(sealed) as connection:
-        assert seals._add(connection, seals._Numbered(1, ONE.key), last, links, (KEY,)) == 0
-    assert not broken(sealed, KEY)
