@@ -1,14 +1,14 @@
 """Lines and records into their tables, inside the transaction that holds their segment.
 
-PostgreSQL takes binary COPY, SQLite executemany. Either way the rows are made by iterators of the
-interpreter, not by a step of bytecode per line.
+PostgreSQL takes binary COPY, SQLite many rows in each statement. Either way the rows are made by iterators of
+the interpreter, not by a step of bytecode per line.
 """
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import accumulate, repeat
+from itertools import accumulate, chain, islice, repeat
 from operator import is_
 from typing import Any, Protocol
 
@@ -22,6 +22,9 @@ from pipeline.formats.parse import ParsedBlock, Rejected, cut
 _LAKE = ("source_id", "stored_on", "line_start", "line", "raw")
 _CLEAN = ("source_id", "stored_on", "format_id", "line_start")
 _REJECTED = (*_CLEAN, "position", "reason", "line", "raw")
+#: Rows of one statement on SQLite, whose binding is a step of the interpreter for each value either way: one
+#: by one the lake's rows took 1.7 s instead of 1.2 s per million, those of clean 3.7 s instead of 3.3 s.
+_ROWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def loader_of(dialect: str) -> Loader:
     return PostgresqlLoader() if dialect == "postgresql" else SqliteLoader()
 
 
-def _starts(first: int, pieces: Sequence[bytes]) -> Iterable[int]:
+def _starts(first: int, pieces: Sequence[bytes | str]) -> Iterable[int]:
     # The newline that split() takes away counts: one more byte for each line.
     return accumulate(map((1).__add__, map(len, pieces[:-1])), initial=first)
 
@@ -160,7 +163,7 @@ def _fixed(part: Part) -> tuple[bytes, ...]:
 
 
 class SqliteLoader:
-    """Loads by executemany on the driver's own connection."""
+    """Loads by statements of many rows on the driver's own connection."""
 
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
         """Return the values of one group as SQLite stores them: moments and JSON as text."""
@@ -178,16 +181,21 @@ class SqliteLoader:
         return len(encoded)
 
     def load_lines(self, connection: Connection, part: Part) -> None:
-        """Load the lines of a part; a block of plain text goes as it is."""
+        """Load the lines of a part; a piece of plain text goes as it is."""
         fixed = _shared(part)
-        text = lines.plain_text(part.block)
-        if text is None:
-            held = ((part.start + start, *lines.columns(line)) for start, line in lines.split(part.block))
-            self._insert(connection, "raw_logs", _LAKE[2:], held, fixed)
-            return
-        starts = _starts(part.start, part.block.split(b"\n")[:-1])
-        plain = zip(starts, text.split("\n")[:-1], strict=True)
-        self._insert(connection, "raw_logs", _LAKE[2:-1], plain, fixed)
+        for origin, piece in cut(part.block):
+            start = part.start + origin
+            text = lines.plain_text(piece)
+            columns: dict[str, Sequence[Any]]
+            if text is None:
+                held = [(start + at, *lines.columns(line)) for at, line in lines.split(piece)]
+                columns = dict(zip(_LAKE[2:], zip(*held, strict=True), strict=True))
+            else:
+                plain = text.split("\n")[:-1]
+                # A text as long as its bytes has the lengths that the bytes have.
+                own = plain if len(text) == len(piece) else piece.split(b"\n")[:-1]
+                columns = {"line_start": list(_starts(start, own)), "line": plain}
+            self._insert(connection, "raw_logs", columns, fixed)
 
     def records(
         self, part: Part, shape: Shape, parsed: ParsedBlock[tuple[Any, ...]]
@@ -208,32 +216,33 @@ class SqliteLoader:
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:  # noqa: ARG002
         """Load rows."""
         for fixed, columns in rows:
-            self._insert(
-                connection, "clean_records", tuple(columns), zip(*columns.values(), strict=True), fixed
-            )
+            self._insert(connection, "clean_records", columns, fixed)
 
     def load_rejected(
         self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
     ) -> None:
         """Load the rejected lines of a part."""
-        fixed = (part.source_id, part.day.isoformat(), format_id)
-        rows = ((*fixed, *row) for row in _rejected_rows(part, rejected))
-        self._insert(connection, "rejected_lines", _REJECTED, rows)
+        values = zip(*_rejected_rows(part, rejected), strict=True)
+        columns = dict(zip(_REJECTED[3:], values, strict=True))
+        self._insert(connection, "rejected_lines", columns, {**_shared(part), "format_id": str(format_id)})
 
     @staticmethod
     def _insert(
-        connection: Connection,
-        table: str,
-        columns: Sequence[str],
-        rows: Iterable[Any],
-        fixed: Mapping[str, str] | None = None,
+        connection: Connection, table: str, columns: Mapping[str, Sequence[Any]], fixed: Mapping[str, str]
     ) -> None:
+        """Insert rows, given by columns; all rows have what is fixed, as SQL, in common."""
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection), "the loader of SQLite has a connection of SQLite"
-        shared = fixed or {}
-        names = ", ".join(f'"{name}"' for name in (*shared, *columns))
-        marks = ", ".join((*shared.values(), *("?" * len(columns))))
-        driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608 - our names
+        names = ", ".join(f'"{name}"' for name in (*fixed, *columns))
+        row = f"({', '.join((*fixed.values(), *('?' * len(columns))))})"
+        values = chain.from_iterable(zip(*columns.values(), strict=True))
+        count = len(next(iter(columns.values())))
+        for size, statements in ((_ROWS_AT_ONCE, count // _ROWS_AT_ONCE), (1, count % _ROWS_AT_ONCE)):
+            if statements:
+                width = size * len(columns)
+                bound = zip(*[islice(values, statements * width)] * width, strict=True)
+                rows = ", ".join([row] * size)
+                driver.executemany(f"INSERT INTO {table} ({names}) VALUES {rows}", bound)  # noqa: S608 - our names
 
 
 def _is_empty(column: Sequence[Any]) -> bool:
