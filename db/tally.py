@@ -19,16 +19,13 @@ from numpy.typing import NDArray
 
 from db import fixed, sketches
 from db.durations import FINEST, LONGEST_SECONDS, PARTS, WIDTHS
+from db.grouping import Numbers, grouped
 from db.load import Loader, Shape
 from db.traffic import EPOCH, LARGEST_SIZE, NO_STATUS, VALUES
 from pipeline.formats.parse import ParsedBlock
 
-Numbers = NDArray[np.int64]
-
 #: Bytes of fields that are remembered, with what each costs beside itself; then all is forgotten.
 KEPT_BYTES, FIELD_BYTES = 16 << 20, 250
-#: The largest number that several keys are joined to.
-_LARGEST = 1 << 62
 _ENDS, _WIDTHS = (np.array(list(each), np.int64) for each in (WIDTHS, WIDTHS.values()))
 
 #: Columns whose values are numbered, by the pool that numbers them: columns of one pool can be coalesced.
@@ -273,27 +270,3 @@ def _buckets(took: Numbers) -> Numbers:
     """Return the lower ends of the buckets of microseconds; as durations.bucket."""
     width = _WIDTHS[np.searchsorted(_ENDS, took, side="right").clip(max=len(_WIDTHS) - 1)]
     return took - np.where(took < FINEST, 0, took % width)
-
-
-def grouped(keys: Sequence[Numbers], sums: Sequence[Numbers]) -> tuple[list[Numbers], Numbers, list[Numbers]]:
-    """Return the distinct combinations of keys, column by column, how often each comes, and its sums."""
-    count = len(keys[0])
-    joined = _joined(keys)
-    order = np.lexsort(keys[::-1]) if joined is None else np.argsort(joined)
-    ordered = [column[order] for column in keys]
-    changes = [np.diff(column, prepend=column[0] - 1) != 0 for column in ordered]
-    begins = np.flatnonzero(np.logical_or.reduce(changes))
-    added = [np.add.reduceat(column[order], begins, dtype=np.int64) for column in sums]
-    return [column[begins] for column in ordered], np.diff(begins, append=count), added
-
-
-def _joined(keys: Sequence[Numbers]) -> Numbers | None:
-    """Return each line's keys as one number, which sorts much faster; None where it has no room."""
-    joined, span = keys[0] * 0, 1
-    for column in keys:
-        low, high = int(column.min()), int(column.max())
-        span *= high - low + 1
-        if span > _LARGEST:
-            return None
-        joined = joined * (high - low + 1) + (column - low)
-    return joined

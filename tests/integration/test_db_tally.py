@@ -4,10 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from db import counting, roles, tally
@@ -163,23 +160,3 @@ def test_what_is_remembered_is_bounded(engine: Engine, monkeypatch: pytest.Monke
 
     counting.count(engine)
     assert contents(engine) == recount(engine)
-
-
-#: Numbers small and so large that two of them cannot be joined.
-NUMBERS = st.one_of(st.integers(-3, 3), st.integers(-(1 << 62), 1 << 62))
-
-
-@given(st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 1 << 40)), min_size=1, max_size=40))
-def test_grouping(rows: list[tuple[int, int, int]]) -> None:
-    """Equal keys are one, with their number and their exact sum, whatever the keys are."""
-    wanted: dict[tuple[int, int], list[int]] = {}
-    for first, second, size in rows:
-        entry = wanted.setdefault((first, second), [0, 0])
-        entry[0] += 1
-        entry[1] += size
-    first, second, size = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-
-    (firsts, seconds), hits, (sums,) = tally.grouped([first, second], [size])
-
-    found = zip(firsts.tolist(), seconds.tolist(), hits.tolist(), sums.tolist(), strict=True)
-    assert sorted(found) == sorted((*key, *entry) for key, entry in wanted.items())
