@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate, compress, count
-from operator import itemgetter, not_
-from typing import Generic, TypeVar, cast
+from itertools import accumulate, compress, count, repeat
+from operator import is_, not_
+from typing import Any, Generic, TypeVar, cast
 
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Format
@@ -18,8 +18,9 @@ T = TypeVar("T")
 #: Bytes of a block that are worked on at once, so that what is made of them stays in the processor's cache: a
 #: stage that parsed 4 MiB at once took 4.1 s a million lines, 3.2 s in pieces of this size (1 MiB of cache).
 PIECE_BYTES = 256 << 10
-#: One line's fields, and last the whole line where they did not fit.
-Match = tuple[bytes, ...]
+#: The captures of all lines in a row, as `split` gives them: for each line an empty text, its fields, and the
+#: whole line where they did not fit; what did not match is None.
+Captures = list[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,9 @@ def collector_paused() -> Iterator[None]:
 class BlockParser(Generic[T]):
     """Parses blocks of one format; it keeps what it has converted, so use one for many blocks, in one thread.
 
-    Lines go through one `findall` over the block, and each column through its memo. What does not fit the
-    quick reading of the pattern goes through the exact one, line by line, through the same memos.
+    Lines go through one `split` of the block by the pattern of a line, which makes no tuple of each, so a
+    column is a slice of what it returns; each column goes through its memo. What does not fit the quick
+    reading of the pattern goes through the exact one, line by line, through the same memos.
     """
 
     def __init__(self, format_: Format, encode: Encode[T]) -> None:
@@ -93,8 +95,10 @@ class BlockParser(Generic[T]):
         self._quick = format_.block_pattern("quick")
         self._strict = format_.block_pattern("strict")
         self._memos: list[Memo[T]] = [Memo(group, encode) for group in adopted(format_).groups]
-        places = {name: place for place, name in enumerate(format_.captures)}
-        self._picks = [itemgetter(*(places[name] for name in group.sources)) for group in format_.groups]
+        places = {name: place for place, name in enumerate(format_.captures, start=1)}
+        self._places = [tuple(places[name] for name in group.sources) for group in format_.groups]
+        #: From one line to the next in the captures: the empty text, the fields, the odd line.
+        self._step = len(places) + 2
 
     def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:  # noqa: ARG002 - for formats of lines
         """Return the lines of a block, whatever bytes it holds."""
@@ -119,30 +123,34 @@ class BlockParser(Generic[T]):
             del lines[-1]
         starts = list(accumulate(map((1).__add__, map(len, lines)), initial=origin))
         del starts[-1]
-        matches = self._find(block, len(lines))
-        fits = [True] * len(matches)
-        if any(map(itemgetter(-1), matches)):
-            fits = list(map(not_, map(itemgetter(-1), matches)))
-        columns = self._columns(matches if all(fits) else list(compress(matches, fits)))
+        found = self._split(block, len(lines))
+        fits = [True] * len(lines)
+        odd = found[self._step - 1 :: self._step]
+        if any(odd):
+            fits = list(map(is_, odd, repeat(None)))
+        columns = self._columns(found, fits)
         if any(memo.refused for memo in self._memos):
             columns = self._without_refused(columns, fits)
         quick = ParsedBlock(starts, cast("list[list[T]]", columns), [])
         return quick if all(fits) else self._with_odd(quick, lines, fits)
 
-    def _find(self, block: bytes, line_count: int) -> list[Match]:
+    def _split(self, block: bytes, line_count: int) -> Captures:
         if block and not block.endswith(b"\n"):
             block += b"\n"
-        matches: list[Match] = self._quick.findall(block)
-        if len(matches) != line_count:  # one of them ran across a newline
-            matches = self._strict.findall(block)
-        assert len(matches) == line_count, "there is one match for each line"
-        return matches
+        found: Captures = self._quick.split(block)
+        if len(found) != line_count * self._step + 1:  # one of them ran across a newline
+            found = self._strict.split(block)
+        assert len(found) == line_count * self._step + 1, "there is one match for each line"
+        return found
 
-    def _columns(self, matches: list[Match]) -> list[list[T | None]]:
-        return [
-            memo.look_up(map(pick, matches), len(matches))
-            for pick, memo in zip(self._picks, self._memos, strict=True)
-        ]
+    def _columns(self, found: Captures, fits: list[bool]) -> list[list[T | None]]:
+        columns = []
+        fitting = sum(fits)
+        for places, memo in zip(self._places, self._memos, strict=True):
+            captures = [found[place :: self._step] for place in places]
+            fields: Iterable[Any] = captures[0] if len(captures) == 1 else zip(*captures, strict=True)
+            columns.append(memo.look_up(fields if fitting == len(fits) else compress(fields, fits), fitting))
+        return columns
 
     def _without_refused(self, columns: list[list[T | None]], fits: list[bool]) -> list[list[T | None]]:
         # Drops each line of which a field did not convert, and marks it in `fits` for the exact path.
