@@ -1,5 +1,7 @@
 """The engine and the stores of one process, made at first use: after the fork, never shared."""
 
+import importlib
+import os
 from functools import cache
 
 from sqlalchemy import Engine
@@ -19,7 +21,10 @@ def settings() -> Settings:
 
 
 def prepare_clean() -> None:
-    """Read before the fork what every child of a clean pool would read again."""
+    """Load before the fork what every child of a clean pool would load again: numpy, the rules of agents."""
+    # No thread for each core: we multiply no matrices, and a process that forks should have no threads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    importlib.import_module("db.tally")
     if "agent" in settings().enrich.split(","):
         agent.prepare()
 

@@ -1,4 +1,7 @@
-"""What a pool reads before it forks."""
+"""What a pool loads before it forks."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -20,3 +23,15 @@ def test_rules_of_agents_are_read_before_the_fork(
         stores.settings.cache_clear()
 
     assert agent._resolver.cache_info().currsize == is_read
+
+
+def test_numpy_is_loaded_before_the_fork_without_threads() -> None:
+    """Children of a clean pool share it, and the process that forks has a single thread."""
+    script = (
+        "import sys; from tasks import stores; stores.prepare_clean(); "
+        "print('numpy' in sys.modules, next(x for x in open('/proc/self/status') if x.startswith('Threads')))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["True", "Threads:", "1"]
