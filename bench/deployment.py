@@ -13,6 +13,7 @@ from bench.nodes import wait_until
 from db import schema
 from db.engine import make_engine, reading
 from db.models import Segment
+from pipeline import generate
 from pipeline.checkpoint import read_status
 from pipeline.cli import children
 from pipeline.cli.supervisor import Supervisor
@@ -67,6 +68,11 @@ class Deployment:
         self._stack.close()
 
     @property
+    def inbox(self) -> Path:
+        """Folder of the log files that `serve` watches."""
+        return self.folder / "inbox"
+
+    @property
     def logs(self) -> Path:
         """Folder of the logs of the children."""
         return self.folder / "log"
@@ -86,6 +92,18 @@ class Deployment:
     def watch(self, path: Path) -> None:
         """Start the watcher on a file or folder."""
         self.supervisor.start(children.watcher([str(path)], self.settings, once=False))
+
+    def serve(self) -> int:
+        """Start the watcher on `inbox`, and return the bytes of a first line when both stages have stored it.
+
+        Raises:
+            PipelineError: a child ended, or nothing was stored for a while.
+        """
+        self.inbox.mkdir()
+        size = generate.write_file(self.inbox / "first.log", 1, seed=0)
+        self.watch(self.inbox)
+        self.wait_stored(size)
+        return size
 
     def queue(self, path: Path, size: int) -> None:
         """Start the watcher on a file of so many bytes and return when the broker has confirmed them all.
