@@ -16,7 +16,7 @@ from pipeline.formats.privacy import adopted
 
 T = TypeVar("T")
 #: Bytes of a block that are worked on at once, so that what is made of them stays in the processor's cache: a
-#: stage that parsed 4 MiB at once took 4.1 s a million lines, 3.2 s in pieces of this size (1 MiB of cache).
+#: stage that parsed 4 MiB at once took 4.1 s a million lines, 3.2 s in pieces (docs/decisions.md).
 PIECE_BYTES = 64 << 10
 #: The captures of all lines in a row, as `split` gives them: for each line an empty text, its fields, and the
 #: whole line where they did not fit; what did not match is None.
