@@ -70,6 +70,9 @@ class Loader(Protocol):
     def records(self, part: Part, shape: Shape, parsed: ParsedBlock[Any]) -> Any:
         """Return the rows of accepted lines, without the database; groups hold what `encode` returned."""
 
+    def columns(self, rows: Sequence[Any]) -> Sequence[Mapping[str, Sequence[Any]]] | None:
+        """Return what some calls of `records` returned as values by column, None where they are encoded."""
+
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:
         """Load what some calls of `records` returned."""
 
@@ -139,6 +142,9 @@ class PostgresqlLoader:
         width = len(_CLEAN) + len(shape.columns)
         heads = line_heads(fixed, width, map(part.start.__add__, parsed.starts))
         return joined((heads, *parsed.groups))
+
+    def columns(self, rows: Sequence[bytes]) -> None:
+        """Return nothing: rows are encoded."""
 
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[bytes]) -> None:
         """Load rows."""
@@ -212,6 +218,10 @@ class SqliteLoader:
         columns = dict(zip(("line_start", *shape.columns), values, strict=True))
         filled = {name: column for name, column in columns.items() if not _is_empty(column)}
         return fixed, filled
+
+    def columns(self, rows: Sequence[Any]) -> Sequence[Mapping[str, Sequence[Any]]]:
+        """Return the values of the columns that are not empty."""
+        return [columns for _, columns in rows]
 
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:  # noqa: ARG002
         """Load rows."""

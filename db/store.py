@@ -72,11 +72,12 @@ class _Store:
         """
         if not batch.block:
             return Stored()
-        self._prepare(batch)
-        try:
-            return self._store(batch, careful=False)
-        except ValuesRefused:
-            return self._store(batch, careful=True)
+        with collector_paused():
+            self._prepare(batch)
+            try:
+                return self._store(batch, careful=False)
+            except ValuesRefused:
+                return self._store(batch, careful=True)
 
     def _store(self, batch: Batch, *, careful: bool) -> Stored:
         with transaction(self._engine) as connection:
@@ -202,7 +203,7 @@ class CleanStore(_Store):
                     rows.append(self._loader.records(part, shape, piece))
                     pieces.append(piece)
                 rejected += piece.rejected
-            tally = self._counter.count(shape, pieces)
+            tally = self._counter.count(shape, pieces, rows)
         return _Parsed(part, format_, at, shape, rows, rejected, tally)
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
@@ -253,7 +254,7 @@ class CleanStore(_Store):
             else:
                 rows = self._loader.records(parsed.part, shape, recovered.lines)
                 self._loader.load_records(connection, shape, [rows])
-                tally.append(self._counter.count(shape, [recovered.lines]))
+                tally.append(self._counter.count(shape, [recovered.lines], [rows]))
         return rest.rejected + refused
 
     def _format(self, connection: Connection, known: Known, batch: Batch) -> LogFormat:

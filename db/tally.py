@@ -1,14 +1,12 @@
 """What the records of a segment add to the counts for reports, counted column by column as they are parsed.
 
-No step of bytecode for each line: each encoded field is looked up in a dict that numbers it, and numbers are
-grouped by numpy. What a number stands for is made out once for each distinct field. The result, the tally, is
-stored beside the segment in its transaction, and added up behind the load (tallied.py): counts of high
-cardinality have nearly a row a line in a single segment, too many to insert one by one.
+No step of bytecode for each line: what is encoded is looked up in a dict that numbers it (numbering.py), and
+numbers are grouped by numpy. What a number stands for is made out once for each distinct field. The result,
+the tally, is stored beside the segment in its transaction, and added up behind the load (tallied.py): counts
+of high cardinality have nearly a row a line in a single segment, too many to insert one by one.
 """
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
@@ -21,49 +19,14 @@ from db import fixed, sketches
 from db.durations import FINEST, LONGEST_SECONDS, PARTS, WIDTHS
 from db.grouping import Numbers, grouped
 from db.load import Loader, Shape
-from db.traffic import EPOCH, LARGEST_SIZE, NO_STATUS, VALUES
+from db.numbering import KEPT_BYTES, NUMBERS, POOLS, Fields, Number, Pool, Values, Visitors
+from db.traffic import LARGEST_SIZE, NO_STATUS, VALUES
 from pipeline.formats.parse import ParsedBlock
 
-#: Bytes of fields that are remembered, with what each costs beside itself; then all is forgotten.
-KEPT_BYTES, FIELD_BYTES = 16 << 20, 250
 _ENDS, _WIDTHS = (np.array(list(each), np.int64) for each in (WIDTHS, WIDTHS.values()))
-
-#: Columns whose values are numbered, by the pool that numbers them: columns of one pool can be coalesced.
-_POOLS = {
-    "rest_method": "method", "path": "path", "user_agent": "agent", "country": "country",
-    "browser": "browser", "server_name": "host", "host": "host", "ip": "who", "client_host": "who",
-    "user_name": "who",
-}  # fmt: skip
-
 
 #: The pool of a key's values, None where the key is the number itself; and the key of each line.
 _Key = tuple[str | None, Numbers]
-
-
-def _minutes(moment: datetime) -> int:
-    return int((moment - EPOCH).total_seconds() // 60)
-
-
-def _size(size: int | None) -> int:
-    return size if size is not None and 0 <= size <= LARGEST_SIZE else 0
-
-
-def _microseconds(seconds: float | None) -> int:
-    """Return whole microseconds, -1 for what does not count; as durations.microseconds."""
-    return int(seconds * 1e6 + 0.5) if seconds is not None and 0 <= seconds <= LONGEST_SECONDS else -1
-
-
-#: Columns that are numbers themselves, and what stands for a value.
-_NUMBERS: dict[str, Callable[[Any], int]] = {
-    "timestamp": _minutes,
-    "status": lambda status: NO_STATUS if status is None else status,
-    "size_bytes": _size,
-    "duration_seconds": _microseconds,
-    "upstream_seconds": _microseconds,
-}
-
-
-_Number = Callable[[Any], int]
 
 
 def _all_microseconds(seconds: NDArray[np.float64]) -> Numbers:
@@ -81,73 +44,6 @@ _AT_ONCE: dict[str, Callable[[Any], Numbers]] = {
 }
 
 
-class Pool(dict[Any, int]):
-    """Numbers of values, and the values by their numbers; NULL is number 0."""
-
-    def __init__(self) -> None:
-        super().__init__({None: 0})
-        self.names: list[Any] = [None]
-
-    def __missing__(self, value: Any) -> int:
-        number = self[value] = len(self.names)
-        self.names.append(value)
-        return number
-
-    def values_of(self, numbers: Numbers) -> list[Any]:
-        """Return the values of some numbers."""
-        return list(map(self.names.__getitem__, numbers.tolist()))
-
-
-class _Visitors(Pool):
-    """A pool of visitors, with the place of each in a sketch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.registers, self.runs = array("q", [0]), array("B", [0])
-
-    def __missing__(self, value: Any) -> int:
-        register, run = sketches.place(value)
-        self.registers.append(register)
-        self.runs.append(run)
-        return super().__missing__(value)
-
-    def sketch(self, numbers: Numbers) -> bytes:
-        """Return the sketch of some visitors by their numbers."""
-        found = np.zeros(sketches.REGISTERS, np.uint8)
-        registers, runs = np.frombuffer(self.registers, np.int64), np.frombuffer(self.runs, np.uint8)
-        np.maximum.at(found, registers[numbers], runs[numbers])
-        return found.tobytes()
-
-
-class _Fields(dict[Any, int]):
-    """Encoded fields of one group of columns, numbered; for each its values as numbers, column by column."""
-
-    def __init__(self, columns: tuple[str, ...], loader: Loader, number: Mapping[str, _Number]) -> None:
-        super().__init__()
-        self.bytes_ = 0
-        self._loader = loader
-        self._columns = columns
-        self._wanted = {name: number[name] for name in columns if name in number}
-        self._names = frozenset(self._wanted)
-        self.of_field = [array("q") for _ in self._wanted]
-
-    def __missing__(self, encoded: Any) -> int:
-        values = self._loader.decode(self._columns, self._names, encoded)
-        for column, number, value in zip(self.of_field, self._wanted.values(), values, strict=True):
-            column.append(number(value))
-        self.bytes_ += len(encoded) + FIELD_BYTES
-        field = self[encoded] = len(self)
-        return field
-
-    def columns(self, fields: Iterable[Any], count: int) -> dict[str, Numbers]:
-        """Return the numbers of some fields, column by column."""
-        rows = np.fromiter(map(self.__getitem__, fields), np.int64, count)
-        return {
-            name: np.frombuffer(column, np.int64)[rows]
-            for name, column in zip(self._wanted, self.of_field, strict=True)
-        }
-
-
 class Counter:
     """Counts records; it remembers fields, so use one for many blocks, in one thread."""
 
@@ -156,30 +52,40 @@ class Counter:
         self._forget()
 
     def _forget(self) -> None:
-        self._fields: dict[tuple[str, ...], _Fields] = {}
-        self._who = _Visitors()
-        self._pools = {pool: Pool() for pool in _POOLS.values()} | {"who": self._who}
-        numbers = {name: self._pools[pool].__getitem__ for name, pool in _POOLS.items()}
-        self._number: dict[str, Callable[[Any], int]] = {**_NUMBERS, **numbers}
+        self._fields: dict[tuple[str, ...], Fields] = {}
+        self._who = Visitors()
+        self._pools = {pool: Pool() for pool in POOLS.values()} | {"who": self._who}
+        self._pool = {name: self._pools[pool] for name, pool in POOLS.items()}
+        numbers = {name: pool.__getitem__ for name, pool in self._pool.items()}
+        self._number: dict[str, Number] = {**NUMBERS, **numbers}
+        self._values = Values(self._loader, self._pool)
 
-    def count(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]]) -> bytes:
-        """Return what the records of one shape add to the counts, as a part of a tally."""
+    def count(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]], rows: Sequence[Any]) -> bytes:
+        """Return what the records of one shape add to the counts, as a part of a tally.
+
+        `rows` are what the loader made of each block.
+        """
         count = sum(len(block.starts) for block in blocks)
         if not count:
             return b""
-        if sum(fields.bytes_ for fields in self._fields.values()) > KEPT_BYTES:
+        if self._values.bytes_ + sum(fields.bytes_ for fields in self._fields.values()) > KEPT_BYTES:
             self._forget()
+        pieces = self._loader.columns(rows)
+        columns = self._encoded(shape, blocks) if pieces is None else self._values.columns(pieces, count)
+        return zstandard.compress(msgpack.packb(self._section(columns, count)), 1)
+
+    def _encoded(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]]) -> dict[str, Numbers]:
         columns: dict[str, Numbers] = {}
         for place, names in enumerate(self._names(shape, blocks)):
             if any(name in self._number for name in names):
                 fields = list(chain.from_iterable(block.groups[place] for block in blocks))
                 columns |= self._at_once(names, fields) or self._one_by_one(names, fields)
-        return zstandard.compress(msgpack.packb(self._section(columns, count)), 1)
+        return columns
 
     @staticmethod
     def _at_once(names: tuple[str, ...], fields: Sequence[Any]) -> dict[str, Numbers]:
         """Return columns of fixed width, of which no value is NULL."""
-        found = fixed.read(names, fields, len(fields)) if isinstance(fields[0], bytes) else None
+        found = fixed.read(names, fields, len(fields))
         if found is None:
             return {}
         return {name: convert(found[name]) for name, convert in _AT_ONCE.items() if name in names}
@@ -187,7 +93,7 @@ class Counter:
     def _one_by_one(self, names: tuple[str, ...], fields: Sequence[Any]) -> dict[str, Numbers]:
         """Return columns of any width, each distinct field converted once."""
         if names not in self._fields:
-            self._fields[names] = _Fields(names, self._loader, self._number)
+            self._fields[names] = Fields(names, self._loader, self._number)
         return self._fields[names].columns(fields, len(fields))
 
     @staticmethod
@@ -215,7 +121,7 @@ class Counter:
         }
         for kind, name in VALUES.items():
             if name in columns:
-                keys, sums = [day, (_POOLS[name], columns[name])], [size]
+                keys, sums = [day, (POOLS[name], columns[name])], [size]
                 took = columns.get("duration_seconds") if kind == "path" else None
                 keys += [status] if kind == "path" else []
                 sums += [] if took is None else [(took >= 0).astype(np.int64), np.maximum(took, 0)]
