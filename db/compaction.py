@@ -1,6 +1,12 @@
-"""Rows of the counts with one key made one: what many segments counted takes few rows."""
+"""Rows of the counts with one key made one, a day at a time: what many segments counted takes few rows.
 
-from datetime import UTC, datetime, timedelta
+Paths by status, which an older version counted, become paths and errors on that occasion. What is asked for
+together is written together: a question for one kind of rows of a day reads few pages.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -9,62 +15,123 @@ from sqlalchemy import (
     Connection,
     FromClause,
     MetaData,
-    Select,
     Table,
     cast,
     delete,
     func,
     insert,
+    literal,
+    null,
     select,
+    true,
+    union_all,
 )
 
 from db import visitors
-from db.traffic import Condition, Counts, TrafficDay, TrafficLatency, TrafficMinute
+from db.traffic import (
+    ERROR,
+    FIRST_ERROR,
+    UNSPLIT,
+    Condition,
+    Counts,
+    TrafficDay,
+    TrafficLatency,
+    TrafficMinute,
+)
 
+_DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
 #: A line may say that it was written so much later than now; what is later still is no day that comes next.
-AHEAD = timedelta(days=1)
+AHEAD = _DAY
+#: Makes the query for the rows that stand for others, with the columns of `_columns`.
+_Made = Callable[[FromClause], Any]
 
 
 def newest_day(connection: Connection) -> datetime | None:
     """Return the beginning of the newest day (UTC) that is counted, None without any."""
     latest = select(func.max(TrafficMinute.minute)).where(TrafficMinute.minute < datetime.now(UTC) + AHEAD)
-    newest = connection.execute(latest).scalar()
-    return newest and newest.replace(hour=0, minute=0)
+    return _day_of(connection.execute(latest).scalar())
+
+
+def next_day(connection: Connection, since: datetime | None) -> datetime | None:
+    """Return the beginning of the first day (UTC) that has counts from a moment on, None: of all."""
+    later = true() if since is None else TrafficMinute.minute >= since
+    return _day_of(connection.execute(select(func.min(TrafficMinute.minute)).where(later)).scalar())
+
+
+def unsplit_day(connection: Connection) -> datetime | None:
+    """Return the beginning of the first day (UTC) that has paths by status, None without any."""
+    day: date | None = connection.execute(select(func.min(TrafficDay.day)).where(UNSPLIT)).scalar()
+    return None if day is None else datetime.combine(day, time(), UTC)
+
+
+def _day_of(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(hour=0, minute=0)
+
+
+def end_of(day: datetime) -> datetime:
+    """Return the last moment of the day that begins then; the last day that there is has no next one."""
+    return day + (_DAY - _INSTANT)
 
 
 def compact(connection: Connection, since: datetime) -> None:
-    """Make rows with one key one, from the beginning of a day on.
+    """Make rows with one key one, of the day that begins then."""
+    until, day = end_of(since), TrafficDay.day == since.date()
+    _replace(connection, TrafficDay, day & UNSPLIT, _split)
+    minute, hour = TrafficMinute.minute, TrafficLatency.hour
+    for model, own in (
+        (TrafficDay, day),
+        (TrafficMinute, (minute >= since) & (minute <= until)),
+        (TrafficLatency, (hour >= since) & (hour <= until)),
+    ):
+        _replace(connection, model, own, partial(_added_up, model))
+    visitors.merge(connection, since, until)
 
-    What an older day got late stays as it is: it costs a row and no error.
-    """
-    _add_up(connection, TrafficDay, TrafficDay.day >= since.date())
-    _add_up(connection, TrafficMinute, TrafficMinute.minute >= since)
-    _add_up(connection, TrafficLatency, TrafficLatency.hour >= since)
-    visitors.merge(connection, since)
+
+def _columns(model: type[Counts]) -> list[str]:
+    """Return the names of the columns, the key first."""
+    return [*_keys(model), *model.MEASURES]
 
 
-def _add_up(connection: Connection, model: type[Counts], condition: Condition) -> None:
-    table = model.__table__
-    measures = list(model.MEASURES)
-    keys = [column.name for column in table.columns if column.name not in measures]
-    columns = [*keys, *measures]
+def _keys(model: type[Counts]) -> list[str]:
+    return [column.name for column in model.__table__.columns if column.name not in model.MEASURES]
 
-    def sums(rows: FromClause) -> Select[*tuple[Any, ...]]:
-        added = [cast(func.sum(rows.c[name]), BigInteger).label(name) for name in measures]
-        query = select(*(rows.c[name] for name in keys), *added)
-        return query.group_by(*(rows.c[name] for name in keys)).having(func.sum(rows.c.hits) != 0)
 
+def _sums(names: tuple[str, ...], rows: FromClause) -> list[Any]:
+    return [cast(func.sum(rows.c[name]), BigInteger).label(name) for name in names]
+
+
+def _added_up(model: type[Counts], rows: FromClause) -> Any:
+    keys = [rows.c[name] for name in _keys(model)]
+    query = select(*keys, *_sums(model.MEASURES, rows)).group_by(*keys).having(func.sum(rows.c.hits) != 0)
+    return query.order_by(*(rows.c[name] for name in model.TOGETHER))
+
+
+def _split(rows: FromClause) -> Any:
+    """Return paths, and errors, of paths by status."""
+    own = rows.c
+    key = [own.source_id, own.day, own.value]
+    paths = select(*key, own.kind, null().label("status"), *_sums(TrafficDay.MEASURES, rows))
+    untimed = [null().label("timed"), null().label("microseconds")]
+    errors = select(*key, literal(ERROR), own.status, *_sums(("hits", "bytes"), rows), *untimed)
+    errors = errors.where(own.status >= FIRST_ERROR).group_by(*key, own.status)
+    made = union_all(paths.group_by(*key, own.kind), errors).subquery()
+    return select(*(made.c[name] for name in _columns(TrafficDay)))
+
+
+def _replace(connection: Connection, model: type[Counts], condition: Condition, made: _Made) -> None:
+    """Put what is made of some rows in their place."""
+    table, columns = model.__table__, _columns(model)
     add = insert(model)
     if connection.dialect.name == "postgresql":
         # One statement: rows that others insert meanwhile are not seen, and stay.
         gone = delete(model).where(condition).returning(*table.columns).cte("gone")
-        connection.execute(add.from_select(columns, sums(gone)))
+        connection.execute(add.from_select(columns, made(gone)))
         return
-    added_up = Table(
+    kept = Table(
         "compacted", MetaData(), *(Column(c, table.c[c].type) for c in columns), prefixes=["TEMPORARY"]
     )
-    added_up.create(connection)
-    connection.execute(insert(added_up).from_select(columns, sums(table).where(condition)))
+    kept.create(connection)
+    connection.execute(insert(kept).from_select(columns, made(select(table).where(condition).subquery())))
     connection.execute(delete(model).where(condition))
-    connection.execute(add.from_select(columns, select(added_up)))
-    added_up.drop(connection)
+    connection.execute(add.from_select(columns, select(kept)))
+    kept.drop(connection)

@@ -11,6 +11,9 @@ from db.durations import duration_sums
 from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
 from db.traffic import (
+    ERROR,
+    FIRST_ERROR,
+    UNSPLIT,
     Condition,
     TrafficDay,
     TrafficMinute,
@@ -25,6 +28,8 @@ from db.traffic import (
 AnySelect = Select[*tuple[Any, ...]]
 _ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
+#: The columns that are sums.
+_MEASURES = frozenset(TrafficDay.MEASURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,18 @@ class Scope:
 def counted(
     scope: Scope, step: timedelta, counts: Callable[[datetime, datetime], AnySelect], records: AnySelect
 ) -> Subquery:
-    """Return the rows of `counts` for the whole steps of the range, and of `records` for what they lack."""
-    first, last = whole(scope, step)
-    parts = lacking(scope, step, records)
-    return union_all(*([counts(first, last)] if first < last else []), *parts).subquery()
+    """Return the rows of `counts` for whole steps, and of `records` for what they lack or have too much.
+
+    The range is rounded to the nearest steps: of a step that lies in the range by more than its half the
+    records of the smaller part are taken away again. `records` groups, so its rows are as many as keys.
+    """
+    first, last = _nearest(scope.since, step), _nearest(scope.until, step)
+    if first >= last:
+        return within(scope, records).subquery()
+    own = _of_source(scope, records)
+    lacks = _edges(own, (scope.since, first), (last, scope.until))
+    exceeds = [_taken(part) for part in _edges(own, (first, scope.since), (scope.until, last))]
+    return union_all(counts(first, last), *lacks, *exceeds, _fresh(own, first, last)).subquery()
 
 
 def whole(scope: Scope, step: timedelta) -> tuple[datetime, datetime]:
@@ -65,17 +78,35 @@ def lacking(scope: Scope, step: timedelta, records: AnySelect) -> list[AnySelect
     first, last = whole(scope, step)
     if first >= last:
         return [within(scope, records)]
-    if scope.source_id is not None:
-        records = records.where(CleanRecord.source_id == scope.source_id)
-    edges = [_timed(*edge) for edge in ((scope.since, first), (last, scope.until)) if edge[0] < edge[1]]
+    own = _of_source(scope, records)
+    return [*_edges(own, (scope.since, first), (last, scope.until)), _fresh(own, first, last)]
+
+
+def _of_source(scope: Scope, records: AnySelect) -> AnySelect:
+    return records if scope.source_id is None else records.where(CleanRecord.source_id == scope.source_id)
+
+
+def _edges(records: AnySelect, *ranges: tuple[datetime, datetime]) -> list[AnySelect]:
+    """Return the query for the records of those ranges that are not empty, as a list of one or none."""
+    timed = [_timed(*each) for each in ranges if each[0] < each[1]]
+    return [records.where(or_(*timed))] if timed else []
+
+
+def _taken(records: AnySelect) -> AnySelect:
+    """Return the query for what takes the rows of another one away: its sums, negative."""
+    rows = records.subquery().c
+    return select(*(-column if column.name in _MEASURES else column for column in rows))
+
+
+def _fresh(records: AnySelect, first: datetime, last: datetime) -> AnySelect:
+    """Return the query for the records of a range whose segments are not counted yet."""
     uncounted = _uncounted()
     place = uncounted.c
     inside = (CleanRecord.line_start >= place.start_offset) & (CleanRecord.line_start < place.end_offset)
     same = CleanRecord.source_id == place.source_id
     # Where there is none, which is the rule, no record is looked at.
     any_ = exists().select_from(uncounted)
-    fresh = records.join(uncounted, same & inside).where(any_, _timed(first, last))
-    return [*([records.where(or_(*edges))] if edges else []), fresh]
+    return records.join(uncounted, same & inside).where(any_, _timed(first, last))
 
 
 def _uncounted() -> CTE:
@@ -89,12 +120,15 @@ def _uncounted() -> CTE:
 
 def within(scope: Scope, records: AnySelect) -> AnySelect:
     """Return the query for the records of a range."""
-    records = records.where(_timed(scope.since, scope.until))
-    return records if scope.source_id is None else records.where(CleanRecord.source_id == scope.source_id)
+    return _of_source(scope, records.where(_timed(scope.since, scope.until)))
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:
     return moment - (moment - _ORIGIN) % step
+
+
+def _nearest(moment: datetime, step: timedelta) -> datetime:
+    return _floor(moment + step / 2, step)
 
 
 def _timed(since: datetime, until: datetime) -> Condition:
@@ -116,27 +150,41 @@ def minutes(scope: Scope, dialect: str) -> Subquery:
     return counted(scope, timedelta(minutes=1), counts, records.select_from(CleanRecord).group_by(*keys))
 
 
+#: What rows of a kind have beside hits and bytes.
+_FURTHER = {"path": ("timed", "microseconds"), ERROR: ("status",)}
+
+
 def values(kind: str, scope: Scope, dialect: str) -> Subquery:
-    """Return day, value, hits and bytes of a kind of traffic_days, of paths what goes with them too.
+    """Return day, value, hits and bytes of a kind of traffic_days, and what else goes with it.
 
     A key may come in several rows.
     """
     own = TrafficDay
-    names = ["hits", "bytes", *(["status", "timed", "microseconds"] if kind == "path" else [])]
+    names = ["hits", "bytes", *_FURTHER.get(kind, ())]
 
     def counts(first: datetime, last: datetime) -> AnySelect:
-        query = select(own.day, own.value, *(own.__table__.c[name] for name in names)).where(own.kind == kind)
+        query = select(own.day, own.value, *(own.__table__.c[name] for name in names))
         query = query.where(own.day >= first.date(), own.day < last.date())
-        return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
+        if scope.source_id is not None:
+            query = query.where(own.source_id == scope.source_id)
+        found = query.where(own.kind == kind)
+        if kind != ERROR:
+            return found
+        # Next to none, and found by an index of their own.
+        return select(union_all(found, query.where(UNSPLIT, own.status >= FIRST_ERROR)).subquery())
 
     value = kinds()[kind]
     keys = [day_of(CleanRecord.timestamp, dialect).label("day"), value]
     found = [keys[0], as_text(kind, value, dialect).label("value"), func.count().label("hits")]
     found.append(size_sum().label("bytes"))
-    if kind == "path":
+    records = select().where(value.is_not(None))
+    if kind == ERROR:
         keys.append(CleanRecord.status)
-        found += [CleanRecord.status, *duration_sums(dialect)]
-    records = select(*found).where(value.is_not(None)).group_by(*keys)
+        found.append(CleanRecord.status)
+        records = records.where(CleanRecord.status >= FIRST_ERROR)
+    elif kind == "path":
+        found += duration_sums(dialect)
+    records = records.add_columns(*found).group_by(*keys)
     return counted(scope, timedelta(days=1), counts, records)
 
 

@@ -1,7 +1,8 @@
 """The counting of clean records for reports: what is stored, and what is taken away again."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -11,16 +12,16 @@ from db import compaction, visitors
 from db.engine import reading, transaction
 from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
-from db.recount import add
+from db.recount import add, prefer_hashes
 from db.summaries import prefer_summaries, summarise
 from db.tallied import Tallied
-from db.traffic import Condition
+from db.traffic import EPOCH, Condition
 from pipeline.formats.parse import collector_paused
 
 #: Most segments, and lines after which no further segment, in one transaction of counting: 30 MiB of keys.
 SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 250_000
-#: How far back from the newest day rows with one key are made one.
-COMPACTED = timedelta(days=2)
+#: How far back from the newest day rows with one key are made one; of older days, a day each hour in turn.
+COMPACTED, _TURN = timedelta(days=2), timedelta(hours=1)
 #: Key of the advisory lock under which segments are counted; any number that no one else uses.
 COUNT_LOCK = 0x51_0C_1C_E2
 
@@ -88,22 +89,50 @@ def count(engine: Engine) -> int:
     while _renew_some(engine):
         pass
     if before != _newest_day(engine):
-        # Days that are over now, one or a year of them.
-        compact(engine, before)
+        # Days that are over now, one or a year of them; at the first count every day.
+        _compact_from(engine, before and before - COMPACTED)
+    while _compact_day(engine, compaction.unsplit_day):
+        pass
     return total
 
 
-def compact(engine: Engine, since: datetime | None = None) -> None:
-    """Make rows of the counts with one key one, from a day on or the last days; no answer changes by it.
+def compact(engine: Engine) -> None:
+    """Make rows of the counts with one key one, of the last days and an older one; no answer changes by it.
 
     Raises:
-        DatabaseUnavailable: nothing is changed.
+        DatabaseUnavailable: what is not compacted yet stays as it is.
+    """
+    newest = _newest_day(engine)
+    if newest is None:
+        return
+    with reading(engine) as connection:
+        oldest = compaction.next_day(connection, None) or newest
+    older = (newest - oldest).days - COMPACTED.days
+    if older > 0:
+        # What came late, or was replaced, costs its day a row for each key again.
+        turn = oldest + timedelta(days=(datetime.now(UTC) - EPOCH) // _TURN % older)
+        _compact_day(engine, partial(compaction.next_day, since=turn))
+    _compact_from(engine, newest - COMPACTED)
+
+
+def _compact_from(engine: Engine, since: datetime | None) -> None:
+    while day := _compact_day(engine, partial(compaction.next_day, since=since)):
+        since = compaction.end_of(day)
+
+
+def _compact_day(engine: Engine, which: Callable[[Connection], datetime | None]) -> datetime | None:
+    """Compact the day that `which` returns, in a transaction of its own; return it, None where there is none.
+
+    While someone else counts it is left to them or to the next time.
     """
     with transaction(engine) as connection:
         _take_time(connection)
-        newest = compaction.newest_day(connection)
-        if newest is not None and _is_alone(connection):
-            compaction.compact(connection, (since or newest) - COMPACTED)
+        day = which(connection)
+        if day is None or not _is_alone(connection):
+            return None
+        prefer_hashes(connection)
+        compaction.compact(connection, day)
+        return day
 
 
 def _newest_day(engine: Engine) -> datetime | None:

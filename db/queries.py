@@ -17,10 +17,8 @@ from db.counted import AnySelect, Scope, minutes, sums, values
 from db.engine import reading
 from db.ledger import CLEAN
 from db.models import RejectedLine, Segment
-from db.traffic import total, truncated
+from db.traffic import ERROR, total, truncated
 
-#: Least status of an error.
-FIRST_ERROR = 400
 #: Memory of one sort or hash table while a question is answered: tens of thousands of paths fit.
 _WORK_MEMORY = "64MB"
 
@@ -54,8 +52,6 @@ def answer_within(connection: Connection, name: str, scope: Scope) -> Answer:
     """Return the answer to a question as part of the caller's transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL work_mem = '{_WORK_MEMORY}'"))
-        # Compiling takes longer than these plans gain from it.
-        connection.execute(text("SET LOCAL jit = off"))
     return QUERIES[name](connection, scope)
 
 
@@ -100,10 +96,9 @@ def _status_classes(unit: str) -> Statement:
 
 
 def _errors_by_path(scope: Scope, dialect: str) -> AnySelect:
-    rows = values("path", scope, dialect)
+    rows = values(ERROR, scope, dialect)
     hits, _ = sums(rows)
-    query = select(rows.c.value.label("path"), rows.c.status, hits).where(rows.c.status >= FIRST_ERROR)
-    query = query.group_by(rows.c.value, rows.c.status)
+    query = select(rows.c.value.label("path"), rows.c.status, hits).group_by(rows.c.value, rows.c.status)
     return query.having(hits != 0).order_by(hits.desc(), rows.c.value, rows.c.status).limit(scope.limit)
 
 

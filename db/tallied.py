@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from db import sketches, visitors
 from db.bulk import insert_rows
 from db.durations import PARTS
-from db.traffic import EPOCH, NO_STATUS, VALUES, TrafficDay, TrafficLatency, TrafficMinute
+from db.traffic import EPOCH, ERROR, FIRST_ERROR, NO_STATUS, VALUES, TrafficDay, TrafficLatency, TrafficMinute
 
 #: How many say how long they took, and how long.
 _UNTIMED = (0, 0)
@@ -50,11 +50,9 @@ class Tallied:
     def _add_values(self, source_id: int, kind: str, columns: list[Any]) -> None:
         if kind == "path":
             for day, value, status, hits, size, *took in _rows(columns):
-                _add(
-                    self._days,
-                    (day, source_id, kind, value, _status(status)),
-                    (hits, size, *(took or _UNTIMED)),
-                )
+                _add(self._days, (day, source_id, kind, value, None), (hits, size, *(took or _UNTIMED)))
+                if status >= FIRST_ERROR:
+                    _add(self._days, (day, source_id, ERROR, value, status), (hits, size, *_UNTIMED))
         else:
             for day, value, *sums in _rows(columns):
                 _add(self._days, (day, source_id, kind, value, None), (*sums, *_UNTIMED))

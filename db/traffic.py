@@ -1,7 +1,7 @@
 """Counts of the clean records, so that a report reads thousands of rows and not millions.
 
     traffic_minutes    hits and bytes by minute, source, status, method and host
-    traffic_days       hits and bytes by day, source and value: path, agent, address, country, browser
+    traffic_days       hits and bytes by day, source and value: path, error, agent, address, country, browser
     traffic_latencies  hits by hour, source, host and how long they took (durations.py)
     traffic_visitors   who came, by hour and source, as a sketch (sketches.py)
 
@@ -41,6 +41,8 @@ class Counts(Base):
 
     #: The columns that are summed; all others are the key.
     MEASURES: ClassVar[tuple[str, ...]] = ("hits", "bytes")
+    #: What rows have in common that are read together: in this order compacted ones are written.
+    TOGETHER: ClassVar[tuple[str, ...]] = ()
 
     hits: Mapped[int] = mapped_column(BigInteger)
     source_id: Mapped[int]
@@ -51,6 +53,7 @@ class TrafficMinute(Counts):
 
     __tablename__ = "traffic_minutes"
     __table_args__ = (Index(None, "minute"),)
+    TOGETHER = ("minute",)
 
     bytes: Mapped[int] = mapped_column(BigInteger)
     minute: Mapped[datetime]
@@ -61,15 +64,24 @@ class TrafficMinute(Counts):
     __mapper_args__ = {"primary_key": ["minute", "source_id"]}  # noqa: RUF012 - SQLAlchemy's attribute
 
 
+#: What tells rows of an older version, which counted paths by status: they are both, paths and errors.
+UNSPLIT = text("kind = 'path' AND status IS NOT NULL")
+
+
 class TrafficDay(Counts):
     """Records of one day (UTC) with one value.
 
-    With a path only go `status`, `timed`, the records that say how long they took, and the sum of that.
+    With a path only go `timed`, the records that say how long they took, and the sum of that; with an error,
+    which is a path that was answered so, only `status`. Paths by status are rows of an older version.
     """
 
     __tablename__ = "traffic_days"
-    __table_args__ = (Index(None, "kind", "day"),)
+    __table_args__ = (
+        Index(None, "kind", "day"),
+        Index("ix_traffic_days_unsplit", "day", postgresql_where=UNSPLIT, sqlite_where=UNSPLIT),
+    )
     MEASURES = ("hits", "bytes", "timed", "microseconds")
+    TOGETHER = ("kind",)
 
     bytes: Mapped[int] = mapped_column(BigInteger)
     timed: Mapped[int | None] = mapped_column(BigInteger)
@@ -87,6 +99,7 @@ class TrafficLatency(Counts):
     __tablename__ = "traffic_latencies"
     __table_args__ = (Index(None, "part", "hour"),)
     MEASURES = ("hits",)
+    TOGETHER = ("part", "hour")
 
     #: Microseconds, the lower end of a bucket.
     bucket: Mapped[int] = mapped_column(BigInteger)
@@ -117,6 +130,8 @@ LARGEST_SIZE = 1 << 40
 
 #: The column of each kind of traffic_days.
 VALUES = {"path": "path", "agent": "user_agent", "address": "ip", "country": "country", "browser": "browser"}
+#: The kind of paths by status, and the least status of an error: others are not counted by path.
+ERROR, FIRST_ERROR = "error", 400
 #: What stands for a status that is NULL in tallies: no smallint.
 NO_STATUS = -(1 << 15) - 1
 #: Where tallies count minutes, hours and days from.
@@ -125,7 +140,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 def kinds() -> dict[str, Any]:
     """Return for each kind of traffic_days its column; a record without a value does not count."""
-    return {kind: getattr(CleanRecord, column) for kind, column in VALUES.items()}
+    return {kind: getattr(CleanRecord, column) for kind, column in (VALUES | {ERROR: "path"}).items()}
 
 
 def hosts() -> ColumnElement[Any]:

@@ -99,10 +99,11 @@ def _sketched(rows: Iterable[Any]) -> dict[Hour, bytes]:
     return {key: sketches.sketch(found) for key, found in places.items()}
 
 
-def merge(connection: Connection, since: datetime) -> None:
-    """Make several rows of one hour one, from a moment on."""
+def merge(connection: Connection, since: datetime, until: datetime) -> None:
+    """Make several rows of one hour one, of the hours from one to another."""
     own = TrafficVisitors
-    several = select(own.hour, own.source_id).where(own.hour >= since, own.sketch.is_not(None))
+    several = select(own.hour, own.source_id).where(own.hour.between(since, until))
+    several = several.where(own.sketch.is_not(None))
     several = several.group_by(own.hour, own.source_id).having(func.count() > 1)
     for hour, source_id in connection.execute(several).all():
         place = (*_of(own, hour, source_id), own.sketch.is_not(None))

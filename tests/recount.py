@@ -79,9 +79,11 @@ def _made(connection: Connection, source_ids: Sequence[int]) -> dict[str, Counte
         _count(found["minutes"], (minute, row.source_id, row.status, row.rest_method, host), row.size_bytes)
         for kind, column in _VALUES.items():
             value = getattr(row, column)
-            status = row.status if kind == "path" else None
             if value is not None:
-                _count(found["days"], (minute.date(), row.source_id, kind, value, status), row.size_bytes)
+                _count(found["days"], (minute.date(), row.source_id, kind, value, None), row.size_bytes)
+        if row.path is not None and row.status is not None and row.status >= 400:
+            key = minute.date(), row.source_id, "error", row.path, row.status
+            _count(found["days"], key, row.size_bytes)
         for part in ("duration", "upstream"):
             took = getattr(row, f"{part}_seconds")
             if took is not None and 0 <= took <= LONGEST_SECONDS:

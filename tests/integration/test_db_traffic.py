@@ -1,13 +1,15 @@
 """The counts for reports equal a recount of the records, whatever was counted, deleted and replaced."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine, text
 
-from db import counting, roles
+from db import counting, roles, schema
 from db.cleaned import Choice
 from db.counted import Scope
 from db.engine import make_engine, reading, transaction
@@ -24,17 +26,19 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = (0, 0.5, 1, 23.99, 24, 30, 47.5, 48, 50, 71)
 SCOPES = {
     "whole days": Scope(SINCE, SINCE + timedelta(days=3)),
-    "parts of days": Scope(SINCE + timedelta(hours=0.75), SINCE + timedelta(hours=49.25)),
+    "parts of days": Scope(SINCE + timedelta(hours=22.75), SINCE + timedelta(hours=49.25)),
+    "most of days": Scope(SINCE + timedelta(hours=0.25), SINCE + timedelta(hours=70)),
+    "most of a day": Scope(SINCE + timedelta(hours=24.5), SINCE + timedelta(hours=47)),
     "within a minute": Scope(SINCE + timedelta(seconds=1), SINCE + timedelta(seconds=40)),
     "one source": Scope(SINCE, SINCE + timedelta(days=3), source_id=1),
 }
 
 
-def block(first: int, size: int = 5) -> bytes:
+def block(first: int, size: int = 5, hours: Sequence[float] = HOURS) -> bytes:
     """Return lines with a path, a status and a size that differ."""
     made = []
-    for number in range(4 * len(HOURS)):
-        stamp = (SINCE + timedelta(hours=HOURS[number // 4], seconds=7 * number)).strftime(
+    for number in range(4 * len(hours)):
+        stamp = (SINCE + timedelta(hours=hours[number // 4], seconds=7 * number)).strftime(
             "%d/%b/%Y:%H:%M:%S"
         )
         status, path = (200, 404, 500, 302)[(number + first) % 4], f"/{(number + first) % 3}"
@@ -150,14 +154,109 @@ def test_rows_with_one_key_are_added_up(engine: Engine) -> None:
         counting.count(engine)
     counting.compact(engine)
 
+    keys = days(engine)
     with reading(engine) as connection:
-        keys = connection.execute(text("SELECT kind, day, source_id, value, status FROM traffic_days")).all()
         minutes = connection.execute(
             text("SELECT minute, source_id, status, rest_method, host FROM traffic_minutes")
         ).all()
     newest = max(key.day for key in keys)
     assert max(Counter(key for key in keys if key.day != newest).values()) == 1
     assert max(Counter(minutes).values()) == 1
+
+
+def days(engine: Engine) -> list[Any]:
+    """Return the key of each row of the counts by day."""
+    with reading(engine) as connection:
+        query = "SELECT kind, day, source_id, value, status FROM traffic_days ORDER BY day"
+        return list(connection.execute(text(query)).all())
+
+
+def store_twice(engine: Engine, content: bytes, start: int) -> int:
+    """Store two segments that are counted apart: the first one has no tally."""
+    start = store(engine, content, start)
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE segments SET tally = NULL"))
+    return store(engine, content, start)
+
+
+def test_the_first_count_adds_up_every_day(engine: Engine) -> None:
+    """Of days long before the newest one each key has one row too."""
+    store_twice(engine, block(0, hours=range(0, 24 * 9, 12)), 0)
+    counting.count(engine)
+
+    keys = days(engine)
+    assert len({key.day for key in keys}) == 9
+    assert max(Counter(keys).values()) == 1
+
+
+def test_what_older_days_got_late_is_added_up_in_turn(engine: Engine) -> None:
+    """Rows that came late to a day that is over become one by the hourly run, when it is that day's turn."""
+    end = store(engine, block(0, hours=(0, 24 * 3)))
+    counting.count(engine)
+    store(engine, block(0, hours=(0, 24 * 3)), end)
+    counting.count(engine)
+    late = days(engine)
+    before = answers(engine)
+
+    counting.compact(engine)
+
+    assert max(Counter(late).values()) == 2
+    assert max(Counter(days(engine)).values()) == 1
+    assert answers(engine) == before
+
+
+#: What a version before 0012 counted of errors and paths: one row for both, by status.
+BY_STATUS = """
+    INSERT INTO traffic_days (kind, day, source_id, value, status, hits, bytes)
+    SELECT 'path', {day}, source_id, path, status, {sign} * count(*), {sign} * sum(size_bytes)
+    FROM clean_records WHERE path IS NOT NULL GROUP BY {day}, source_id, path, status
+"""
+
+
+def count_as_before(engine: Engine, sign: int = 1) -> None:
+    """Count the paths of all records as a version before 0012 did."""
+    day = "substr(timestamp, 1, 10)" if engine.dialect.name == "sqlite" else "CAST(timestamp AS date)"
+    with transaction(engine) as connection:
+        connection.execute(text(BY_STATUS.format(day=day, sign=sign)))
+
+
+def test_counts_of_an_older_version_are_carried_over(engine: Engine) -> None:
+    """After a migration no answer differs, and the next count makes paths and errors of paths by status."""
+    end = store(engine, block(0))
+    store(engine, block(1), end)
+    counting.count(engine)
+    counted, before = answers(engine), sorted(map(str, days(engine)))
+    with transaction(engine) as connection:
+        connection.execute(text("DELETE FROM traffic_days WHERE kind IN ('path', 'error')"))
+        connection.execute(text("DROP INDEX ix_traffic_days_unsplit"))
+        command.stamp(schema._config(connection), "0011")
+    count_as_before(engine)
+
+    with transaction(engine) as connection:
+        command.upgrade(schema._config(connection), "head")
+
+    assert answers(engine) == counted
+    counting.count(engine)
+    assert answers(engine) == counted
+    assert sorted(map(str, days(engine))) == before
+
+
+def test_an_older_version_beside_this_one(engine: Engine) -> None:
+    """What an older process counts, or takes away, while this version runs already is in every answer."""
+    store(engine, block(0))
+    counting.count(engine)
+    before = answers(engine)
+
+    count_as_before(engine)
+    count_as_before(engine, sign=-1)
+    assert answers(engine) == before
+    count_as_before(engine)
+    twice = answers(engine)["errors_by_path", "whole days"]
+    counting.count(engine)
+
+    assert answers(engine)["errors_by_path", "whole days"] == twice
+    assert [row[2] for row in twice] == [2 * row[2] for row in before["errors_by_path", "whole days"]]
+    assert max(Counter(days(engine)).values()) == 1
 
 
 def test_nothing_is_counted_by_two_at_once(postgresql_url: str) -> None:
