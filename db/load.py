@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import accumulate, chain, islice, repeat
+from itertools import accumulate, chain, groupby, islice, repeat
 from operator import is_
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -168,6 +168,14 @@ def _fixed(part: Part) -> tuple[bytes, ...]:
     return copy.integer(part.source_id), copy.day(part.day)
 
 
+class _Target(NamedTuple):
+    """Where rows of SQLite go: the table, the columns that all have in common with their SQL, the others."""
+
+    table: str
+    fixed: Mapping[str, str]
+    columns: Sequence[str]
+
+
 class SqliteLoader:
     """Loads by statements of many rows on the driver's own connection."""
 
@@ -187,21 +195,13 @@ class SqliteLoader:
         return len(encoded)
 
     def load_lines(self, connection: Connection, part: Part) -> None:
-        """Load the lines of a part; a piece of plain text goes as it is."""
-        fixed = _shared(part)
-        for origin, piece in cut(part.block):
-            start = part.start + origin
-            text = lines.plain_text(piece)
-            columns: dict[str, Sequence[Any]]
-            if text is None:
-                held = [(start + at, *lines.columns(line)) for at, line in lines.split(piece)]
-                columns = dict(zip(_LAKE[2:], zip(*held, strict=True), strict=True))
-            else:
-                plain = text.split("\n")[:-1]
-                # A text as long as its bytes has the lengths that the bytes have.
-                own = plain if len(text) == len(piece) else piece.split(b"\n")[:-1]
-                columns = {"line_start": list(_starts(start, own)), "line": plain}
-            self._insert(connection, "raw_logs", columns, fixed)
+        """Load the lines of a part; a block of plain text goes as it is."""
+        count = part.block.count(b"\n") + (not part.block.endswith(b"\n"))
+        if lines.is_plain(part.block):
+            rows = chain.from_iterable(_plain_pieces(part))
+            self._insert(connection, _Target("raw_logs", _shared(part), _LAKE[2:-1]), rows, count)
+        else:
+            self._insert(connection, _Target("raw_logs", _shared(part), _LAKE[2:]), _exact_rows(part), count)
 
     def records(
         self, part: Part, shape: Shape, parsed: ParsedBlock[tuple[Any, ...]]
@@ -225,34 +225,47 @@ class SqliteLoader:
 
     def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:  # noqa: ARG002
         """Load rows."""
-        for fixed, columns in rows:
-            self._insert(connection, "clean_records", columns, fixed)
+        for (columns, fixed), alike in groupby(rows, lambda each: (tuple(each[1]), each[0])):
+            pieces = [piece.values() for _, piece in alike]
+            count = sum(len(next(iter(piece))) for piece in pieces)
+            whole = chain.from_iterable(zip(*piece, strict=True) for piece in pieces)
+            self._insert(connection, _Target("clean_records", fixed, columns), whole, count)
 
     def load_rejected(
         self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
     ) -> None:
         """Load the rejected lines of a part."""
-        values = zip(*_rejected_rows(part, rejected), strict=True)
-        columns = dict(zip(_REJECTED[3:], values, strict=True))
-        self._insert(connection, "rejected_lines", columns, {**_shared(part), "format_id": str(format_id)})
+        fixed = {**_shared(part), "format_id": str(format_id)}
+        target = _Target("rejected_lines", fixed, _REJECTED[3:])
+        self._insert(connection, target, _rejected_rows(part, rejected), len(rejected))
 
     @staticmethod
-    def _insert(
-        connection: Connection, table: str, columns: Mapping[str, Sequence[Any]], fixed: Mapping[str, str]
-    ) -> None:
-        """Insert rows, given by columns; all rows have what is fixed, as SQL, in common."""
+    def _insert(connection: Connection, target: _Target, rows: Iterable[tuple[Any, ...]], count: int) -> None:
+        """Insert `count` rows."""
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection), "the loader of SQLite has a connection of SQLite"
-        names = ", ".join(f'"{name}"' for name in (*fixed, *columns))
-        row = f"({', '.join((*fixed.values(), *('?' * len(columns))))})"
-        values = chain.from_iterable(zip(*columns.values(), strict=True))
-        count = len(next(iter(columns.values())))
+        names = ", ".join(f'"{name}"' for name in (*target.fixed, *target.columns))
+        row = f"({', '.join((*target.fixed.values(), *('?' * len(target.columns))))})"
+        values = chain.from_iterable(rows)
         for size, statements in ((_ROWS_AT_ONCE, count // _ROWS_AT_ONCE), (1, count % _ROWS_AT_ONCE)):
             if statements:
-                width = size * len(columns)
+                width = size * len(target.columns)
                 bound = zip(*[islice(values, statements * width)] * width, strict=True)
-                rows = ", ".join([row] * size)
-                driver.executemany(f"INSERT INTO {table} ({names}) VALUES {rows}", bound)  # noqa: S608 - our names
+                marks = ", ".join([row] * size)
+                driver.executemany(f"INSERT INTO {target.table} ({names}) VALUES {marks}", bound)  # noqa: S608 - our names
+
+
+def _exact_rows(part: Part) -> Iterable[tuple[Any, ...]]:
+    return ((part.start + start, *lines.columns(line)) for start, line in lines.split(part.block))
+
+
+def _plain_pieces(part: Part) -> Iterable[Iterable[tuple[Any, ...]]]:
+    for start, piece in cut(part.block):
+        text = piece.decode()
+        plain = text.split("\n")[:-1]
+        # A text as long as its bytes has the lengths that the bytes have.
+        own = plain if len(text) == len(piece) else piece.split(b"\n")[:-1]
+        yield zip(_starts(part.start + start, own), plain, strict=True)
 
 
 def _is_empty(column: Sequence[Any]) -> bool:
