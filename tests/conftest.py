@@ -1,20 +1,26 @@
 """The fixtures: broker, databases and settings, each test with its own, none with the developer's."""
 
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit, urlunsplit
 
 import kombu
-import psycopg2
 import pytest
 from amqp.exceptions import NotFound
 
 from pipeline import topology
 from pipeline.settings import Settings
+from tests.databases import (
+    SERVER_OPTIONS,
+    create_database,
+    execute,
+    named,
+    new_database,
+    new_folder,
+    new_sqlite,
+)
 from tests.services import (
     PrivatePostgres,
     PrivateRabbit,
@@ -131,7 +137,7 @@ def _find_broker(stack: ExitStack) -> tuple[str, str]:
         wait_until(lambda: broker_answers(TEST_BROKER_URL), "the broker of TEST_BROKER_URL")
         return TEST_BROKER_URL, "TEST_BROKER_URL"
     try:
-        return stack.enter_context(PrivateRabbit()).url, "a private node"
+        return stack.enter_context(PrivateRabbit(new_folder(stack))).url, "a private node"
     except ServiceMissing as reason:
         try:
             return _local_broker()
@@ -144,7 +150,8 @@ def _find_database_server(stack: ExitStack) -> tuple[str, str]:
         wait_until(lambda: database_answers(TEST_DATABASE_URL), "the server of TEST_DATABASE_URL")
         return TEST_DATABASE_URL, "TEST_DATABASE_URL"
     try:
-        return stack.enter_context(PrivatePostgres()).url, "a private server"
+        server = PrivatePostgres(new_folder(stack), **SERVER_OPTIONS)
+        return stack.enter_context(server).url, "a private server"
     except ServiceMissing as reason:
         if database_answers(LOCAL_DATABASE_URL):
             return LOCAL_DATABASE_URL, "the server on 127.0.0.1:5432, databases of our own"
@@ -181,23 +188,10 @@ def postgresql_server() -> Iterator[str]:
         yield url
 
 
-def _execute(url: str, statement: str) -> None:
-    connection = psycopg2.connect(url)
-    try:
-        connection.autocommit = True
-        connection.cursor().execute(statement)
-    finally:
-        connection.close()
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
 @pytest.fixture
 def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
     """URL of a new PostgreSQL database without a table, dropped after the test."""
-    yield from _database(postgresql_server, "template0")
+    yield from new_database(postgresql_server, "template0")
 
 
 @pytest.fixture(scope="session")
@@ -206,46 +200,53 @@ def postgresql_template(postgresql_server: str) -> Iterator[str]:
     from db import schema  # noqa: PLC0415 - tests without a database need not import it
 
     name = f"sluice_test_{os.getpid()}_template"
-    _execute(postgresql_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    _execute(postgresql_server, f"CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0")
-    schema.upgrade(_with_database(postgresql_server, name))
+    execute(postgresql_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    create_database(postgresql_server, name, "template0")
+    schema.upgrade(named(postgresql_server, name))
     yield name
-    _execute(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-_serial = iter(range(1_000_000_000))
-
-
-def _database(server: str, template: str) -> Iterator[str]:
-    name = f"sluice_test_{os.getpid()}_{next(_serial)}"
-    _execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    _execute(server, f'CREATE DATABASE "{name}" ENCODING \'UTF8\' TEMPLATE "{template}"')
-    yield _with_database(server, name)
-    _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    execute(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
     """URL of a new, migrated PostgreSQL database, dropped after the test."""
-    yield from _database(postgresql_server, postgresql_template)
+    yield from new_database(postgresql_server, postgresql_template)
+
+
+@pytest.fixture(scope="module")
+def module_postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """URL of a new, migrated PostgreSQL database that the tests of a module share."""
+    yield from new_database(postgresql_server, postgresql_template)
+
+
+@pytest.fixture(scope="module")
+def module_broker(broker_url: str) -> str:
+    """URL of a RabbitMQ on which the first test of a module finds nothing of Sluice; the others share it."""
+    delete_topology(broker_url)
+    return broker_url
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template() -> Iterator[Path]:
     """Folder of a migrated SQLite database to copy."""
     from db import schema  # noqa: PLC0415
 
-    folder = tmp_path_factory.mktemp("template")
-    schema.upgrade(f"sqlite:///{folder / 'sluice.db'}")
-    return folder
+    with ExitStack() as stack:
+        folder = new_folder(stack)
+        schema.upgrade(f"sqlite:///{folder / 'sluice.db'}")
+        yield folder
 
 
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_url(sqlite_template: Path) -> Iterator[str]:
     """URL of a new, migrated SQLite database."""
-    folder = tmp_path / "database"
-    shutil.copytree(sqlite_template, folder)  # with its write-ahead log, if one is left
-    return f"sqlite:///{folder / 'sluice.db'}"
+    yield from new_sqlite(sqlite_template)
+
+
+@pytest.fixture(scope="module")
+def module_sqlite_url(sqlite_template: Path) -> Iterator[str]:
+    """URL of a new, migrated SQLite database that the tests of a module share."""
+    yield from new_sqlite(sqlite_template)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,15 +6,16 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import kombu
 from sqlalchemy import text
 
 from db.engine import make_engine, reading
-from pipeline import dead
+from pipeline import dead, topology
 from pipeline.batch import Batch, Source
 from pipeline.depths import queue_depths
-from pipeline.publish import Publisher
+from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
 from pipeline.topology import Stage
 from tests.services import stop_child, wait_until
@@ -24,10 +25,25 @@ LINE = b'192.0.2.1 - ann [01/Mar/2023:00:00:09 +0000] "GET /canary HTTP/1.1" 200
 LAKE, CLEAN = Stage.LAKE.queue_name, Stage.CLEAN.queue_name
 
 
-def make_batch(number: int = 0, lines: int = 10) -> Batch:
+def make_batch(number: int = 0, lines: int = 10, key: str = "cd" * 16) -> Batch:
     """Return a batch of some lines, the `number`th of its source."""
-    source = Source(key="cd" * 16, host="web-1", path="/var/log/access.log", format="combined")
+    source = Source(key=key, host="web-1", path="/var/log/access.log", format="combined")
     return Batch(source, number * lines * len(LINE), LINE * lines)
+
+
+def publish_envelope(settings: Settings, envelope: Any, queue: str) -> None:
+    """Publish to one queue what stands where a batch should."""
+    with connect(settings) as connection:
+        topology.declare(connection)
+        headers = {"task": topology.BATCH_TASK, "id": make_batch().id, "root_id": make_batch().id}
+        kombu.Producer(connection.channel()).publish(
+            ((envelope,), {}, {}),
+            exchange="",
+            routing_key=queue,
+            serializer="msgpack",
+            headers={**headers, "argsrepr": "<batch>", "kwargsrepr": "{}", "lang": "py"},
+            correlation_id=make_batch().id,
+        )
 
 
 @dataclass
@@ -90,12 +106,17 @@ class System:
         finally:
             engine.dispose()
 
-    def wait_for_rows(self, count: int, seconds: float = 60) -> None:
+    def stored(self, key: str) -> tuple[int, int]:
+        """Return the rows of a source in the lake and in clean."""
+        of_it = f"WHERE source_id = (SELECT id FROM sources WHERE key = '{key}')"
+        return self.count(f"raw_logs {of_it}"), self.count(f"clean_logs {of_it}")
+
+    def wait_for_rows(self, count: int) -> None:
         """Wait until both stages hold this many lines."""
         for table in ("raw_logs", "clean_logs"):
-            wait_until(lambda table=table: self.count(table) >= count, f"{count} rows in {table}", seconds)
+            wait_until(lambda table=table: self.count(table) >= count, f"{count} rows in {table}")
 
-    def wait_for_dead(self, queue: str, count: int, seconds: float = 60) -> list[dead.DeadLetter]:
+    def wait_for_dead(self, queue: str, count: int) -> list[dead.DeadLetter]:
         """Wait until a queue has this many dead letters, and return them."""
-        wait_until(lambda: queue_depths(self.settings)[queue].dead >= count, "the dead letters", seconds)
+        wait_until(lambda: queue_depths(self.settings)[queue].dead >= count, f"{count} dead letters")
         return dead.browse(self.settings, queue)

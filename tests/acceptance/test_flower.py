@@ -53,6 +53,7 @@ def get(port: int, path: str) -> Any:
         return None
 
 
+@pytest.mark.slow
 def test_both_stages_of_one_message_are_two_tasks_of_one_root(
     broker: str, sqlite_url: str, tmp_path: Path
 ) -> None:

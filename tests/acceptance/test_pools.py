@@ -1,225 +1,93 @@
-"""Real pools on each transport and database: one message, two stages, and what an error becomes."""
+"""Real pools on each transport and database: one message, two stages, and a spoilt batch."""
 
-import os
-import signal
-from collections.abc import Callable
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import kombu
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 
-from db.engine import make_engine
-from pipeline import dead, protocol, topology
+from pipeline import dead
 from pipeline.batch import Batch
 from pipeline.depths import queue_depths
-from pipeline.publish import connect
 from pipeline.settings import Settings
-from tests.acceptance.pools import CLEAN, LAKE, LINE, System, make_batch
-from tests.services import PrivatePostgres, ServiceMissing, wait_until
+from tests.acceptance.pools import CLEAN, LAKE, LINE, System, make_batch, publish_envelope
+from tests.services import wait_until
 
 
-def test_one_message_is_stored_by_both_stages(system: System) -> None:
+@pytest.fixture(scope="module", params=["embedded", "servers"])
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Both pools, embedded or on RabbitMQ and PostgreSQL; each test has a source of its own."""
+    servers = request.param == "servers"
+    folder = tmp_path_factory.mktemp("pools")
+    settings = Settings.from_environment(
+        state_dir=folder / "var",
+        broker_url=SecretStr(request.getfixturevalue("module_broker") if servers else "embedded://"),
+        database_url=SecretStr(
+            request.getfixturevalue("module_postgresql_url" if servers else "module_sqlite_url")
+        ),
+    )
+    with System(settings, folder) as system:
+        system.start_both()
+        yield system
+
+
+@pytest.fixture
+def key() -> str:
+    """Key of a source that nobody has."""
+    return uuid.uuid4().hex
+
+
+def test_one_message_is_stored_by_both_stages(system: System, key: str) -> None:
     """Each batch is one publish, and each of its lines one row of the lake and one of clean."""
-    system.start_both()
-    system.publish(*(make_batch(number) for number in range(5)))
-    system.wait_for_rows(50)
+    rejected = system.count("rejected_lines")
+    system.publish(*(make_batch(number, key=key) for number in range(5)))
+    wait_until(lambda: min(system.stored(key)) >= 50, "50 rows in both stages")
 
-    assert (system.count("raw_logs"), system.count("clean_logs")) == (50, 50)
-    assert system.count("rejected_lines") == 0
+    assert system.stored(key) == (50, 50)
+    assert system.count("rejected_lines") == rejected
 
 
-def test_batch_delivered_again_stores_nothing_twice(system: System) -> None:
+def test_batch_delivered_again_stores_nothing_twice(system: System, key: str) -> None:
     """The same batch three times, and one that overlaps it, make each line one row."""
-    system.start_both()
-    batch = make_batch(0)
+    before = system.logs.count("succeeded")
+    batch = make_batch(0, key=key)
     overlap = Batch(batch.source, 5 * len(LINE), LINE * 10)
-    system.publish(batch, batch, batch, overlap, make_batch(2))
-    system.wait_for_rows(25)
-    wait_until(lambda: system.logs.count("succeeded") >= 10, "ten deliveries to end")
+    system.publish(batch, batch, batch, overlap, make_batch(2, key=key))
+    wait_until(lambda: system.logs.count("succeeded") >= before + 10, "ten deliveries to end")
 
-    assert (system.count("raw_logs"), system.count("clean_logs")) == (25, 25)
+    assert system.stored(key) == (25, 25)
 
 
-def test_no_line_is_in_a_log_or_header(system: System) -> None:
+def test_no_line_is_in_a_log_or_header(system: System, key: str) -> None:
     """Neither success nor failure writes a byte of a line anywhere but into its table."""
-    system.start_both()
-    spoilt = make_batch(1).encode() | {"checksum": bytes(32)}
-    _publish_envelope(system.settings, spoilt, CLEAN)
-    system.publish(make_batch(0))
-    system.wait_for_rows(10)
-    system.wait_for_dead(CLEAN, 1)
+    dead_before = queue_depths(system.settings)[CLEAN].dead
+    spoilt = make_batch(1, key=key).encode() | {"checksum": bytes(32)}
+    publish_envelope(system.settings, spoilt, CLEAN)
+    system.publish(make_batch(0, key=key))
+    wait_until(lambda: system.stored(key) == (10, 10), "ten rows in both stages")
+    system.wait_for_dead(CLEAN, dead_before + 1)
 
     assert "canary" not in system.logs
-    assert make_batch(0).encode()["block"].hex() not in system.logs
-    assert repr(make_batch(0))[:16] in system.logs or "succeeded" in system.logs
+    assert make_batch(0, key=key).encode()["block"].hex() not in system.logs
+    assert "succeeded" in system.logs
 
 
-def _publish_envelope(settings: Settings, envelope: Any, queue: str) -> None:
-    with connect(settings) as connection:
-        topology.declare(connection)
-        headers = {"task": topology.BATCH_TASK, "id": make_batch().id, "root_id": make_batch().id}
-        kombu.Producer(connection.channel()).publish(
-            ((envelope,), {}, {}),
-            exchange="",
-            routing_key=queue,
-            serializer="msgpack",
-            headers={**headers, "argsrepr": "<batch>", "kwargsrepr": "{}", "lang": "py"},
-            correlation_id=make_batch().id,
-        )
-
-
-def test_spoilt_batch_is_a_dead_letter_at_once(system: System) -> None:
+def test_spoilt_batch_is_a_dead_letter_at_once(system: System, key: str) -> None:
     """A batch whose checksum does not match is kept with its reason, and the batches behind it go through."""
-    system.start_both()
-    _publish_envelope(system.settings, make_batch(1).encode() | {"checksum": bytes(32)}, LAKE)
-    system.publish(make_batch(0))
-    system.wait_for_rows(10)
-    (letter,) = system.wait_for_dead(LAKE, 1)
+    before = queue_depths(system.settings)
+    publish_envelope(system.settings, make_batch(1, key=key).encode() | {"checksum": bytes(32)}, LAKE)
+    system.publish(make_batch(0, key=key))
+    wait_until(lambda: system.stored(key) == (10, 10), "ten rows in both stages")
+    (letter,) = system.wait_for_dead(LAKE, before[LAKE].dead + 1)
 
     assert letter.reason.startswith("EnvelopeError: checksum does not match")
     assert letter.reader == dead.reader()
     assert "Traceback" in letter.traceback
-    assert queue_depths(system.settings)[CLEAN].dead == 0
+    assert queue_depths(system.settings)[CLEAN].dead == before[CLEAN].dead
 
 
-#: Bodies that no worker can decode, by content type.
-FOREIGN = {
-    "application/x-python-serialize": b"\x80\x04N.",
-    "application/x-msgpack": b"\xc1 not msgpack",
-    "text/plain": b"garbage",
-    "application/json": b'{"half":',
-}
-
-
-def test_foreign_messages_are_dead_letters(on_servers: System) -> None:
-    """What no worker can decode, or whose task no worker knows, is kept by the broker; the pool goes on."""
-    on_servers.start_both()
-    with connect(on_servers.settings) as connection:
-        topology.declare(connection)
-        headers = {"task": topology.BATCH_TASK, "id": "x", "root_id": make_batch().id, "lang": "py"}
-        for content_type, body in FOREIGN.items():
-            for given in (headers, {}):
-                kombu.Producer(connection.channel()).publish(
-                    body,
-                    exchange="",
-                    routing_key=LAKE,
-                    headers=given,
-                    content_type=content_type,
-                    content_encoding="binary",
-                )
-        kombu.Producer(connection.channel()).publish(
-            ((), {}, {}),
-            exchange="",
-            routing_key=LAKE,
-            serializer="msgpack",
-            headers={"task": "no.such.task", "id": "x", "lang": "py"},
-        )
-    on_servers.wait_for_dead(LAKE, 2 * len(FOREIGN) + 1)
-    on_servers.publish(make_batch())
-
-    on_servers.wait_for_rows(10)
-
-
-def test_unknown_error_is_tried_again_and_then_a_dead_letter(on_servers: System) -> None:
-    """A batch that fails for no known reason stays in its own queue, and ends with its traceback."""
-    on_servers.start_both()
-    _execute(on_servers, "ALTER TABLE clean_records ADD CHECK (host IS NOT NULL)")
-    on_servers.publish(make_batch())
-    (letter,) = on_servers.wait_for_dead(CLEAN, 1)
-
-    assert letter.traceback
-    assert letter.batch == make_batch()
-    assert on_servers.count("raw_logs") == 10
-    assert queue_depths(on_servers.settings)[LAKE] == (0, 0)
-
-
-def test_batches_wait_for_a_missing_table(on_servers: System) -> None:
-    """A schema that is behind fails every batch: they wait for a person, and none becomes a dead letter."""
-    on_servers.start_both()
-    _execute(on_servers, "ALTER TABLE clean_records RENAME TO elsewhere")
-    on_servers.publish(make_batch())
-    wait_until(lambda: "python -m pipeline migrate" in on_servers.logs, "the pool to say what to do")
-    _execute(on_servers, "ALTER TABLE elsewhere RENAME TO clean_records")
-    on_servers.wait_for_rows(10)
-
-    assert queue_depths(on_servers.settings)[CLEAN].dead == 0
-
-
-def _execute(system: System, statement: str) -> None:
-    engine = make_engine(system.settings.sqlalchemy_url)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text(statement))
-    finally:
-        engine.dispose()
-
-
-def test_batches_wait_for_a_stopped_database(broker: str, tmp_path: Path) -> None:
-    """While the database is away nothing is a dead letter; when it is back everything is stored."""
-    from db import schema  # noqa: PLC0415 - only this test makes a database by itself
-
-    try:
-        node = PrivatePostgres()
-        with node:
-            settings = Settings.from_environment(
-                state_dir=tmp_path / "var",
-                broker_url=SecretStr(broker),
-                database_url=SecretStr(node.url),
-            )
-            schema.upgrade(node.url)
-            with System(settings, tmp_path) as system:
-                _outage(system, node)
-    except ServiceMissing as reason:
-        pytest.skip(str(reason))
-
-
-def _outage(system: System, node: PrivatePostgres) -> None:
-    system.start_both()
-    system.publish(make_batch(0))
-    system.wait_for_rows(10)
-    node.kill()
-    system.publish(*(make_batch(number) for number in range(1, 6)))
-    wait_until(lambda: system.logs.count("waiting: ") >= 4, "both pools to wait")
-    assert [depth.dead for depth in queue_depths(system.settings).values()] == [0, 0, 0]
-    node.start()
-    system.wait_for_rows(60)
-    assert (system.count("raw_logs"), system.count("clean_logs")) == (60, 60)
-
-
-def test_killed_child_gives_its_batch_back(system: System) -> None:
-    """Children killed while batches flow lose nothing and double nothing."""
-    system.start_both()
-    system.publish(make_batch(0))
-    system.wait_for_rows(10)
-    for pool in system.pools:
-        for child in _children(pool.pid):
-            os.kill(child, signal.SIGKILL)
-    system.publish(*(make_batch(number, 10) for number in range(1, 11)))
-    system.wait_for_rows(110)
-
-    assert (system.count("raw_logs"), system.count("clean_logs")) == (110, 110)
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in listed.split()]
-
-
-def test_killed_pool_leaves_its_batches_to_the_next(system: System) -> None:
-    """A pool killed with batches in hand is replaced, and the replacement stores them."""
-    system.start_both()
-    system.publish(*(make_batch(number, 10) for number in range(30)))
-    for pool in system.pools:
-        pool.kill()
-    system.start_both()
-    system.wait_for_rows(300)
-
-    assert (system.count("raw_logs"), system.count("clean_logs")) == (300, 300)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("queues", [(LAKE, CLEAN), ()])
 def test_worker_without_exactly_one_data_queue_refuses(
     queues: tuple[str, ...], tmp_path: Path, sqlite_url: str
@@ -231,42 +99,3 @@ def test_worker_without_exactly_one_data_queue_refuses(
 
         assert pool.wait(90) != 0
         assert f"-Q {LAKE} or -Q {CLEAN}" in system.logs
-
-
-def test_repair_scheduled_by_beat_mends_a_gap(system: System) -> None:
-    """A message lost by the broker comes back from the lake, without a hand."""
-    system.publish(make_batch(0))
-    with connect(system.settings) as connection, connection.channel() as channel:
-        wait_until(lambda: queue_depths(system.settings)[CLEAN].messages == 1, "the message")
-        channel.queue_purge(CLEAN)
-        kombu.Producer(channel).publish(
-            ((), {}, {}),
-            exchange="",
-            routing_key=topology.MAINTENANCE,
-            serializer="msgpack",
-            headers=protocol.headers("audit.repair", make_batch().id),
-            correlation_id="r",
-        )
-    system.start(LAKE)
-    wait_until(lambda: system.count("raw_logs") == 10, "the lake")
-    system.start(CLEAN)
-    _trigger_until(system, lambda: system.count("clean_logs") == 10)
-
-    assert system.count("clean_logs") == 10
-
-
-def _trigger_until(system: System, done: Callable[[], bool]) -> None:
-    def trigger() -> bool:
-        with connect(system.settings) as connection, connection.channel() as channel:
-            if queue_depths(system.settings)[topology.MAINTENANCE].messages == 0:
-                kombu.Producer(channel).publish(
-                    ((), {}, {}),
-                    exchange="",
-                    routing_key=topology.MAINTENANCE,
-                    serializer="msgpack",
-                    headers=protocol.headers("audit.repair", make_batch().id),
-                    correlation_id="r",
-                )
-        return done()
-
-    wait_until(trigger, "the repair")

@@ -74,6 +74,19 @@ def running(installation: Installation, log: Path) -> Iterator[subprocess.Popen[
         wait_until(lambda: all_gone(children), "the end of every child")
 
 
+def test_an_appended_line_is_in_both_tables(
+    running: subprocess.Popen[str], installation: Installation, log: Path
+) -> None:
+    """What is appended while it runs is stored by both stages, without another command."""
+    with log.open("ab", buffering=0) as file:
+        for count, line in enumerate(generate_lines(3, seed=2), start=11):
+            file.write(line)
+            wait_until(lambda count=count: rows(installation) == (count, count), "the line")
+
+    assert running.poll() is None
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("installation", ["embedded", "servers"], indirect=True)
 def test_an_appended_line_is_in_both_tables_at_once(
     running: subprocess.Popen[str], installation: Installation, log: Path
@@ -108,6 +121,7 @@ def test_ctrl_c_stores_what_is_queued_and_prints_the_summary(
     assert 10 < summary["lines"] <= 20_010
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(running: subprocess.Popen[str]) -> None:
     """A second signal kills every child and ends with the code of an interruption."""
     children = children_of(running)
@@ -122,6 +136,7 @@ def test_a_second_ctrl_c_ends_at_once(running: subprocess.Popen[str]) -> None:
     assert all_gone(children)
 
 
+@pytest.mark.slow
 def test_a_killed_watcher_is_started_again(
     running: subprocess.Popen[str], installation: Installation, log: Path
 ) -> None:
@@ -137,6 +152,7 @@ def test_a_killed_watcher_is_started_again(
     assert proven(answer(running), 510)
 
 
+@pytest.mark.slow
 def test_a_second_run_on_the_same_state_folder_is_refused(
     running: subprocess.Popen[str], installation: Installation, log: Path
 ) -> None:

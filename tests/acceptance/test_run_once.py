@@ -1,14 +1,18 @@
-"""`run --once` with real processes in embedded mode: a file through both queues into both tables."""
+"""`run --once` with real processes: a file through both queues into both tables; what its proofs say."""
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.cli.main import FAILED, OK, main
 from pipeline.generate import write_file
 from tests.acceptance.installation import Installation, all_gone, children_of, proven
 from tests.services import wait_until
@@ -42,6 +46,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Pa
     return installation, path, installation.answer("run", "--once", path)
 
 
+@pytest.fixture
+def tell(
+    finished: tuple[Installation, Path, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., dict[str, Any]]:
+    """Return what calls a command on that installation in this process, and returns its JSON object."""
+    monkeypatch.setenv("SLUICE_STATE_DIR", finished[0].environment["SLUICE_STATE_DIR"])
+
+    def call(*arguments: object, code: int = OK) -> dict[str, Any]:
+        assert main([*map(str, arguments), "--json"]) == code
+        told: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return told
+
+    return call
+
+
 def test_every_line_is_in_both_stages(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
     """The summary counts each line of the file in the lake, and as clean or rejected, once."""
     _, path, summary = finished
@@ -52,18 +73,21 @@ def test_every_line_is_in_both_stages(finished: tuple[Installation, Path, dict[s
     assert summary["lines_per_second"] > 0
 
 
-def test_the_file_is_rebuilt_byte_for_byte(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+def test_the_file_is_rebuilt_byte_for_byte(
+    finished: tuple[Installation, Path, dict[str, Any]], tell: Callable[..., dict[str, Any]]
+) -> None:
     """`rebuild` gives the file from the lake, by path and by id, to a file and to stdout."""
     installation, path, _ = finished
     target = installation.folder / "rebuilt.log"
 
-    assert installation.answer("rebuild", path, "--output", target)["bytes"] == path.stat().st_size
+    assert tell("rebuild", path, "--output", target)["bytes"] == path.stat().st_size
     assert target.read_bytes() == path.read_bytes()
 
     command = [sys.executable, "-m", "pipeline", "rebuild", "1", "--output", "-"]
     assert subprocess.check_output(command, env=installation.environment) == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_second_run_stores_nothing_new(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
     """The same file again gives the same totals, with no line added."""
     installation, path, summary = finished
@@ -77,11 +101,13 @@ def test_a_second_run_stores_nothing_new(finished: tuple[Installation, Path, dic
     assert again["lines_per_second"] == 0
 
 
-def test_status_shows_source_and_queues(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+def test_status_shows_source_and_queues(
+    finished: tuple[Installation, Path, dict[str, Any]], tell: Callable[..., dict[str, Any]]
+) -> None:
     """The source stands at its end without lag; the queues are empty."""
-    installation, path, _ = finished
+    _, path, _ = finished
 
-    status = installation.answer("status")
+    status = tell("status")
 
     (source,) = status["sources"]
     size = path.stat().st_size
@@ -92,36 +118,31 @@ def test_status_shows_source_and_queues(finished: tuple[Installation, Path, dict
     assert all(depth == {"messages": 0, "dead": 0} for depth in status["queues"].values())
 
 
-def test_the_audit_proves_it(finished: tuple[Installation, Path, dict[str, Any]]) -> None:
+def test_the_audit_proves_it(tell: Callable[..., dict[str, Any]]) -> None:
     """The deep audit finds nothing missing, nothing twice, and the file identical."""
-    installation, _, _ = finished
-
-    report = installation.answer("audit", "--deep")
+    report = tell("audit", "--deep")
 
     assert (report["missing_bytes"], report["duplicate_lines"], report["conflicts"]) == (0, 0, 0)
     assert [source["file"] for source in report["sources"]] == ["identical"]
 
 
 def test_a_deleted_row_is_noticed(
-    finished: tuple[Installation, Path, dict[str, Any]], tmp_path: Path
+    finished: tuple[Installation, Path, dict[str, Any]],
+    tell: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An audit of a database that lost a row ends with code 1 and says how many are gone."""
     installation, _, _ = finished
     copy = tmp_path / "damaged.db"
-    script = (
-        "import sqlite3, sys; a, b = map(sqlite3.connect, sys.argv[1:]); a.backup(b)\n"
-        "b.execute('DELETE FROM raw_logs WHERE line_start = 0'); b.commit()"
-    )
     original = installation.folder / "var" / "sluice.db"
-    subprocess.run([sys.executable, "-c", script, original, copy], check=True)
-    damaged = Installation(installation.folder)
-    environment = {**damaged.environment, "DATABASE_URL": f"sqlite:///{copy}"}
+    with closing(sqlite3.connect(original)) as whole, closing(sqlite3.connect(copy)) as damaged:
+        whole.backup(damaged)
+        damaged.execute("DELETE FROM raw_logs WHERE line_start = 0")
+        damaged.commit()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{copy}")
 
-    command = [sys.executable, "-m", "pipeline", "audit", "--json"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    assert ended.returncode == 1
-    assert json.loads(ended.stdout)["missing_lines"] == 1
+    assert tell("audit", code=FAILED)["missing_lines"] == 1
 
 
 def test_a_path_that_is_not_there_is_named(installation: Installation) -> None:
@@ -131,6 +152,7 @@ def test_a_path_that_is_not_there_is_named(installation: Installation) -> None:
     assert "absent.log" in answered["error"]
 
 
+@pytest.mark.slow
 def test_a_killed_pool_is_started_again_and_the_run_completes(installation: Installation) -> None:
     """`kill -9` of the lake pool while it works costs no line."""
     path = installation.folder / "access.log"
@@ -147,6 +169,7 @@ def test_a_killed_pool_is_started_again_and_the_run_completes(installation: Inst
     assert proven(json.loads(out.splitlines()[-1]), 30_000)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_process_and_the_next_one_completes_it(installation: Installation) -> None:
     """After `kill -9` of the supervisor its children end; a new run stores what was left, once."""
     path = installation.folder / "access.log"
@@ -162,6 +185,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_it(installati
     assert proven(installation.answer("run", "--once", path), 30_000)
 
 
+@pytest.mark.slow
 def test_servers_give_the_same(broker: str, postgresql_url: str, tmp_path: Path) -> None:
     """On RabbitMQ and PostgreSQL: every line once, nothing new in a second run, the file rebuilt."""
     installation = Installation(tmp_path, {"BROKER_URL": broker, "DATABASE_URL": postgresql_url})

@@ -122,6 +122,7 @@ def store(settings: Settings, start: int, seed: int) -> int:
     return start + len(block)
 
 
+@pytest.mark.slow
 def test_a_live_screen(terminal: Terminal, settings: Settings) -> None:
     """It shows what is stored while it runs, follows the window, obeys no file name, and ends with q."""
     terminal.shows("none yet", "q quits")

@@ -1,0 +1,75 @@
+"""Databases of the tests: each made from a template, in memory where there is room."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+
+#: Of a private server: it need not outlive a killed machine, nor be copied, nor look after large tables.
+SERVER_OPTIONS = {
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+#: Where servers and databases are, if it has room for them: making their files costs a tenth there.
+MEMORY = Path("/dev/shm")
+#: What must be free in it, in bytes; containers often have 64 MiB.
+MEMORY_BYTES = 2 << 30
+
+
+def new_folder(stack: ExitStack) -> Path:
+    """Return a new folder, in memory if there is room, that goes with the stack."""
+    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    folder = tempfile.mkdtemp(prefix="sluice-", dir=MEMORY if roomy else None)
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def execute(url: str, statement: str) -> None:
+    """Execute a statement outside of a transaction."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
+def create_database(server: str, name: str, template: str) -> None:
+    """Make a database like a template."""
+    connection = psycopg2.connect(server)
+    # Half the time of writing a template to the log; older servers do nothing else.
+    strategy = "STRATEGY file_copy" if connection.server_version >= 150_000 else ""
+    connection.close()
+    execute(server, f'CREATE DATABASE "{name}" ENCODING \'UTF8\' TEMPLATE "{template}" {strategy}')
+
+
+def named(url: str, name: str) -> str:
+    """Return the URL of a database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+_serial = iter(range(1_000_000_000))
+
+
+def new_database(server: str, template: str) -> Iterator[str]:
+    """Yield the URL of a new database like a template, and drop it."""
+    name = f"sluice_test_{os.getpid()}_{next(_serial)}"
+    execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    create_database(server, name, template)
+    yield named(server, name)
+    execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def new_sqlite(template: Path) -> Iterator[str]:
+    """Yield the URL of a copy of a database in a folder, and delete it."""
+    with ExitStack() as stack:
+        folder = new_folder(stack)
+        shutil.copytree(template, folder, dirs_exist_ok=True)  # with a write-ahead log, if one is left
+        yield f"sqlite:///{folder / 'sluice.db'}"
