@@ -226,27 +226,16 @@ def module_broker(broker_url: str) -> str:
     return broker_url
 
 
-@pytest.fixture(scope="session")
-def sqlite_template() -> Iterator[Path]:
-    """Folder of a migrated SQLite database to copy."""
-    from db import schema  # noqa: PLC0415
-
-    with ExitStack() as stack:
-        folder = new_folder(stack)
-        schema.upgrade(f"sqlite:///{folder / 'sluice.db'}")
-        yield folder
-
-
 @pytest.fixture
-def sqlite_url(sqlite_template: Path) -> Iterator[str]:
+def sqlite_url() -> Iterator[str]:
     """URL of a new, migrated SQLite database."""
-    yield from new_sqlite(sqlite_template)
+    yield from new_sqlite()
 
 
 @pytest.fixture(scope="module")
-def module_sqlite_url(sqlite_template: Path) -> Iterator[str]:
+def module_sqlite_url() -> Iterator[str]:
     """URL of a new, migrated SQLite database that the tests of a module share."""
-    yield from new_sqlite(sqlite_template)
+    yield from new_sqlite()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,10 +1,12 @@
 """Databases of the tests: each made from a template, in memory where there is room."""
 
+import atexit
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -67,9 +69,31 @@ def new_database(server: str, template: str) -> Iterator[str]:
     execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def new_sqlite(template: Path) -> Iterator[str]:
-    """Yield the URL of a copy of a database in a folder, and delete it."""
+def new_sqlite() -> Iterator[str]:
+    """Yield the URL of a new, migrated SQLite database, and delete it."""
     with ExitStack() as stack:
-        folder = new_folder(stack)
-        shutil.copytree(template, folder, dirs_exist_ok=True)  # with a write-ahead log, if one is left
-        yield f"sqlite:///{folder / 'sluice.db'}"
+        url = f"sqlite:///{new_folder(stack) / 'sluice.db'}"
+        migrate(url)
+        yield url
+
+
+@cache
+def sqlite_template() -> Path:
+    """Return the folder of a migrated SQLite database to copy, there until the process ends."""
+    from db import schema  # noqa: PLC0415 - tests without a database need not import it
+
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = new_folder(stack)
+    schema.upgrade(f"sqlite:///{folder / 'sluice.db'}")
+    return folder
+
+
+def migrate(url: str) -> None:
+    """Make a SQLite database at the newest version of the schema, as `schema.upgrade` does, by a copy."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for part in sqlite_template().iterdir():  # a write-ahead log may be left beside it
+        shutil.copy(part, path.parent / part.name.replace("sluice.db", path.name))

@@ -12,7 +12,6 @@ NOW = SINCE + timedelta(hours=2)
 def figures(word: str = "/a") -> dict[str, Rows]:
     """Return an answer for each part; `word` stands wherever a text of a log or a file's name may."""
     minute = SINCE + timedelta(minutes=5)
-    place = {"path": word, "host": word}
     return {
         "clock": Rows(("newest",), [(minute,)]),
         "traffic": Rows(
@@ -29,9 +28,17 @@ def figures(word: str = "/a") -> dict[str, Rows]:
         "errors": Rows(("path", "status", "hits"), [(word, 404, 2)]),
         "agents": Rows(("user_agent", "hits", "bytes"), [(word, 9, 1)]),
         "addresses": Rows(("ip", "hits", "bytes"), [("203.0.113.9", 9, 1)]),
+        **_noticed(word, minute),
+        **_stored(word),
+        **_waiting(word),
+    }
+
+
+def _noticed(word: str, at: datetime) -> dict[str, Rows]:
+    return {
         "drifts": Rows(
             ("id", "source_id", "path", "kind", "at", "summary", "changes", "before", "after"),
-            [(1, 1, word, "status", minute, word, [f"status 5xx {word}"], [word], [f"{word}{word}"])],
+            [(1, 1, word, "status", at, word, [f"status 5xx {word}"], [word], [f"{word}{word}"])],
         ),
         "findings": Rows(
             (
@@ -58,8 +65,8 @@ def figures(word: str = "/a") -> dict[str, Rows]:
                     "scan",
                     "high",
                     word,
-                    minute,
-                    minute,
+                    at,
+                    at,
                     12,
                     word,
                     [{"source_id": 1, "offset": 77}],
@@ -67,15 +74,25 @@ def figures(word: str = "/a") -> dict[str, Rows]:
                 )
             ],
         ),
+    }
+
+
+def _stored(word: str) -> dict[str, Rows]:
+    return {
         "sources": Rows(
             ("id", "key", "host", "path", "format", "first_seen_at", "lake_bytes", "clean_bytes"),
-            [(1, "k", place["host"], place["path"], "combined", SINCE, 100, 90)],
+            [(1, "k", word, word, "combined", SINCE, 100, 90)],
         ),
         "missing": Rows(
             ("stage", "stored_bytes", "missing_bytes", "oldest_seconds", "conflicts"),
             [("lake", 100, 0, 0.0, 0), ("clean", 90, 10, 90.0, 0)],
         ),
         "rates": Rows(("second", "stage", "lines"), [(NOW - timedelta(seconds=9), "lake", 120)]),
+    }
+
+
+def _waiting(word: str) -> dict[str, Rows]:
+    return {
         "rejected": Rows(
             ("signature", "format", "count", "path", "line_start", "reason", "position", "line"),
             [(word, "combined 1", 4, word, 0, word, 3, word.encode() + b"\x1b[2J\xff")],

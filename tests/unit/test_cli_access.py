@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from db import schema
 from db.engine import make_engine
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.settings import Settings
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 HOSTILE = "=1+1\u202e"
@@ -28,7 +28,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a database with the lines, under the settings of the environment."""
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     CleanStore(engine).store(Batch(Source("ab" * 16, "web-1", "/log", format="combined"), 0, LINES.encode()))
     engine.dispose()

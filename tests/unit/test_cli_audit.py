@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db import schema
 from db.engine import make_engine, transaction
 from db.ledger import LAKE
 from db.removals import Kind, Place
@@ -24,6 +23,7 @@ from pipeline.generation import Generation
 from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
 from pipeline.topology import Stage
+from tests.databases import migrate
 
 CONTENT = b"".join(b"line %02d of a source\n" % number for number in range(20))
 MIDDLE, END = len(CONTENT) // 2, len(CONTENT)
@@ -35,7 +35,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """Return the settings that the commands read too, with a schema in the database."""
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     settings = Settings.from_environment()
-    schema.upgrade(settings.sqlalchemy_url)
+    migrate(settings.sqlalchemy_url)
     return settings
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from db import schema
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
@@ -14,6 +13,7 @@ from pipeline.checkpoint import FILE_NAME, CheckpointStore, read_offsets
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.generation import Generation
 from pipeline.settings import Settings
+from tests.databases import migrate
 
 KEY = "k" * 32
 BLOCK = b"one line\nand another\n"
@@ -24,7 +24,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """A backup of one source, whose checkpoint confirms it all; the state folder is a new one then."""
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "old"))
     settings = Settings.from_environment()
-    schema.upgrade(settings.sqlalchemy_url)
+    migrate(settings.sqlalchemy_url)
     engine = make_engine(settings.sqlalchemy_url)
     for stage in (LakeStore, CleanStore):
         stage(engine).store(Batch(Source(KEY, "web-1", "/log"), 0, BLOCK))

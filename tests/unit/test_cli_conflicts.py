@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.settings import Settings
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 FIRST, SECOND = b"line one\nline two\n", b"line one\nline \x1b[m\n"
@@ -19,7 +19,7 @@ FIRST, SECOND = b"line one\nline two\n", b"line one\nline \x1b[m\n"
 def _contradicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     for block in (FIRST, SECOND):
         for stage in (LakeStore, CleanStore):

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from db import schema
 from db.drifts import DriftEvent
 from db.engine import make_engine, transaction
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.settings import Settings
+from tests.databases import migrate
 
 NOTICED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 #: Two drifts: the lines of one do not parse, those of the other are of a new path.
@@ -28,7 +28,7 @@ EVENTS = [
 def _drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     for stage in (LakeStore, CleanStore):
         stage(engine).store(Batch(Source("ab" * 16, "web-1", "/var/my log"), 0, b"line one\n"))

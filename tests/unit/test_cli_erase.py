@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from db import schema
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.settings import Settings
 from pipeline.subject import Kind, subject
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 CANARY = "canary-user-4711"
@@ -36,7 +36,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """State folder with a database of two hundred lines, fifty of them the subject's."""
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     for store in (LakeStore(engine), CleanStore(engine)):
         store.store(Batch(SOURCE, 0, WHOLE))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.engine import make_engine, transaction
 from db.noting import note
 from db.store import CleanStore, LakeStore
@@ -13,6 +12,7 @@ from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.detect.sighting import Sighting
 from pipeline.settings import Settings
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def _noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     LakeStore(engine).store(Batch(Source("ab" * 16, "web-1", "/var/my log"), 0, b"bad \x1b[2J line\n"))
     scan = Sighting("security", "scan", "high", "192.0.2.1\x1b", NOON, NOON, 40, "40 paths \x9b", (0,))

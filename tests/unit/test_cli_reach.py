@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete, insert, select
 
-from db import schema
 from db.engine import make_engine, transaction
 from db.models import RawLog, Segment
 from db.store import CleanStore, LakeStore
@@ -23,6 +22,7 @@ from pipeline.generation import Generation
 from pipeline.settings import Settings
 from pipeline.topology import Stage
 from tasks.repair import RepairReport, Unavailable
+from tests.databases import migrate
 
 BLOCK = b"".join(b"line %02d of a source\n" % number for number in range(10))
 SIZE = len(BLOCK)
@@ -32,7 +32,7 @@ SIZE = len(BLOCK)
 def engine(settings: Settings) -> Iterator[Engine]:
     """Return an engine on the embedded database."""
     settings.state_dir.mkdir(exist_ok=True)
-    schema.upgrade(settings.sqlalchemy_url)
+    migrate(settings.sqlalchemy_url)
     engine = make_engine(settings.sqlalchemy_url)
     yield engine
     engine.dispose()

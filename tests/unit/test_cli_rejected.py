@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.engine import make_engine
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.formats.ncsa import COMBINED
 from pipeline.settings import Settings
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 #: The second is no log line and would move the cursor of a terminal.
@@ -25,7 +25,7 @@ LINES = (
 def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     CleanStore(engine).store(
         Batch(Source("ab" * 16, "web-1", "/a\x1b.log", format="combined"), 0, b"".join(LINES))

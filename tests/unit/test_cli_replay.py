@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
@@ -12,6 +11,7 @@ from pipeline.cli.main import FAILED, USAGE, main
 from pipeline.depths import queue_depths
 from pipeline.settings import Settings
 from pipeline.topology import MAINTENANCE
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 LINE = b'203.0.113.9 - - [17/May/2015:10:05:03 +0000] "GET /\x1b HTTP/1.1" 200 1 "-" "agent"\n'
@@ -38,7 +38,7 @@ ZERO = dict.fromkeys(
 def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
     url = Settings.from_environment().sqlalchemy_url
-    schema.upgrade(url)
+    migrate(url)
     engine = make_engine(url)
     LakeStore(engine).store(Batch(WHOLE, 0, LINE))
     for source in (WHOLE, GAPPED):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db import schema
 from db.counting import count
 from db.engine import transaction
 from db.noting import close_stale, note
@@ -18,6 +17,7 @@ from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.detect.sighting import Sighting
 from pipeline.settings import Settings
 from tasks import retention, stores
+from tests.databases import migrate
 
 BLOCK = b"one\ntwo\n"
 PATH = "/var/log/\x1b[2Jx.log"
@@ -34,7 +34,7 @@ def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two lines that were stored 40 days ago, and a rule of 30 for the lake."""
     monkeypatch.setenv("SLUICE_RETENTION", "lake=30")
-    schema.upgrade(Settings.from_environment().sqlalchemy_url)
+    migrate(Settings.from_environment().sqlalchemy_url)
     engine = stores.engine()
     for store in (LakeStore(engine), CleanStore(engine)):
         store.store(Batch(Source("ab" * 16, "web-1", PATH), 0, BLOCK))

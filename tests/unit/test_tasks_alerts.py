@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.engine import transaction
 from db.findings import findings
 from db.noting import note
@@ -19,6 +18,7 @@ from pipeline.topology import Stage
 from tasks import alerts, audit, stores
 from tasks.repair import RepairReport, Unavailable
 from tests.alert_servers import MailServer, WebhookServer, mail_server, webhook_server
+from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 
@@ -47,7 +47,7 @@ def _set_up(
     )
     for made in (stores.settings, stores.engine):
         made.cache_clear()
-    schema.upgrade(Settings.from_environment().sqlalchemy_url)
+    migrate(Settings.from_environment().sqlalchemy_url)
     yield
     stores.engine().dispose()
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 from pipeline.settings import Settings
 from tasks import detect, stores
+from tests.databases import migrate
 
 LINE = b'203.0.113.1 - - [01/Mar/2026:00:00:09 +0000] "GET /.env?\x1b HTTP/1.1" 200 12 "-" "curl/8"\n'
 
@@ -23,7 +23,7 @@ def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_finding_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged once, without a word of the line, and counted for Flower."""
-    schema.upgrade(Settings.from_environment().sqlalchemy_url)
+    migrate(Settings.from_environment().sqlalchemy_url)
     source = Source("ab" * 16, "web-1", "/a.log", format="combined")
     CleanStore(stores.engine()).store(Batch(source, 0, LINE))
 

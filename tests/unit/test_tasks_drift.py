@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from db import schema
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 from pipeline.generate import generate_blocks
 from pipeline.settings import Settings
 from tasks import drift, stores
+from tests.databases import migrate
 
 HEAVY = ("river", "numpy", "scipy", "drain3")
 
@@ -27,7 +27,7 @@ def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_drift_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """A drift is logged once, with what changed and where, and counted for Flower."""
-    schema.upgrade(Settings.from_environment().sqlalchemy_url)
+    migrate(Settings.from_environment().sqlalchemy_url)
     start = 0
     for broken, count in ((0.0, 25_000), (0.3, 5_000)):
         for lines in generate_blocks(count, seed=1, broken=broken, start=datetime(2026, 1, 1, tzinfo=UTC)):

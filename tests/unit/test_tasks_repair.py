@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete, update
 
-from db import schema
 from db.engine import make_engine, transaction
 from db.models import Segment
 from db.removals import Kind, Place
@@ -21,6 +20,7 @@ from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
 from pipeline.topology import DATA_QUEUES, Stage
 from tasks.repair import RepairReport, repair
+from tests.databases import migrate
 
 #: Two blocks of one file, each of 20 lines.
 BLOCKS = tuple(b"".join(b"block %d line %02d\n" % (block, line) for line in range(20)) for block in range(2))
@@ -31,7 +31,7 @@ MIDDLE, END = len(BLOCKS[0]), len(CONTENT)
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     """Return an engine on the embedded database."""
-    schema.upgrade(settings.sqlalchemy_url)
+    migrate(settings.sqlalchemy_url)
     engine = make_engine(settings.sqlalchemy_url)
     yield engine
     engine.dispose()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import schema
 from db.cleaned import Choice
 from db.engine import make_engine, transaction
 from db.slices import Order
@@ -19,6 +18,7 @@ from pipeline.settings import Settings
 from tasks import replay as task
 from tasks.replay import AWAY_SECONDS, replay_some
 from tests import older
+from tests.databases import migrate
 
 SEGMENTS = 3
 EVERYTHING = Order(Choice(redo=True))
@@ -28,7 +28,7 @@ EVERYTHING = Order(Choice(redo=True))
 def engine(settings: Settings) -> Iterator[Engine]:
     """Return an engine on an embedded database with some segments."""
     settings.state_dir.mkdir()
-    schema.upgrade(settings.sqlalchemy_url)
+    migrate(settings.sqlalchemy_url)
     engine = make_engine(settings.sqlalchemy_url)
     older.store(engine, older.blocks(SEGMENTS, 20))
     yield engine

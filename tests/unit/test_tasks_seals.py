@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from db import schema
 from db.engine import transaction
 from db.store import LakeStore
 from db.unbroken import verify
 from pipeline.batch import Batch, Source
 from pipeline.settings import Settings
 from tasks import seals, stores
+from tests.databases import migrate
 
 KEY = "s" * 32
 
@@ -27,7 +27,7 @@ def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_day_that_has_ended_is_sealed_with_the_key() -> None:
     """What was stored yesterday is sealed and signed, what was stored today waits."""
-    schema.upgrade(Settings.from_environment().sqlalchemy_url)
+    migrate(Settings.from_environment().sqlalchemy_url)
     source = Source("ab" * 16, "web-1", "/a.log")
     for start in (0, 4):
         LakeStore(stores.engine()).store(Batch(source, start, b"one\n"))

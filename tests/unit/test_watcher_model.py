@@ -4,7 +4,6 @@ import gzip
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -21,6 +20,7 @@ from pipeline.sources import Sources
 from pipeline.watch import Finder
 from pipeline.watcher import Loop
 from tests.doubles import FakePublisher
+from tests.unit.rotating import Writer
 
 #: Small limits, so that short files make many batches, long lines and adapted windows.
 LIMITS = Limits(line_count=4, byte_size=256, line_bytes=200)
@@ -30,40 +30,7 @@ STEP_SECONDS = 1.1
 pytestmark = pytest.mark.timeout(900)  # a failure is made small by many more runs
 
 
-@dataclass(eq=False)
-class Stream:
-    """What a writer wrote between two points where its file began anew.
-
-    Attributes:
-        content: every byte of it.
-        kept: how many of them are still in a file.
-        seen: how many a look could see at some time.
-        peak: the same without what a kill made unsure.
-        missed: a sweep came by after it was truncated.
-        saved: how many a sweep could see: it writes down the size, and a kill does not undo that.
-        inode: of the file; the watcher may hold it open after it was deleted.
-        copied: its file is a copy, which nobody writes to any more.
-        packed: it is in an archive.
-    """
-
-    content: bytes = b""
-    kept: int = 0
-    seen: int = 0
-    saved: int = 0
-    peak: int = 0
-    missed: bool = False
-    inode: int = 0
-    deleted: bool = False
-    copied: bool = False
-    packed: bool = False
-
-    @property
-    def lined(self) -> bool:
-        """True when the first line is complete: without it a copy cannot be told from a new file."""
-        return b"\n" in self.content
-
-
-class RotationModel(RuleBasedStateMachine):
+class RotationModel(Writer, RuleBasedStateMachine):
     """Writes, rotations, truncations, nacks and crashes in any order, on real files, by a false clock."""
 
     @initialize(pattern=st.sampled_from(["app.log", "app.log*"]))
@@ -76,8 +43,8 @@ class RotationModel(RuleBasedStateMachine):
         self.state = Path(tempfile.mkdtemp(prefix="sluice-model-", dir=memory))
         self.pattern = str(self.folder / "logs" / pattern)
         self.publisher = FakePublisher()
-        self.streams: list[Stream] = []
-        self.names: dict[str, Stream] = {}
+        self.streams = []
+        self.names = {}
         self.clock = 1000.0
         self.line_number = 0
         self.unsure = False
@@ -113,53 +80,6 @@ class RotationModel(RuleBasedStateMachine):
     def held(self) -> set[int]:
         """Inodes that the watcher holds open: none of them can be given to another file."""
         return {tail.inode for tail in self.sources.tails.values() if tail.content is not None}
-
-    def path(self, name: str) -> Path:
-        """Return the path of a log."""
-        return self.folder / "logs" / name
-
-    def write(self, block: bytes, name: str = "app.log") -> None:
-        """Append to a log, made anew if it is not there."""
-        if name not in self.names:
-            self.names[name] = Stream()
-            self.streams.append(self.names[name])
-        with self.path(name).open("ab") as file:
-            file.write(block)
-        stream = self.names[name]
-        stream.inode = self.path(name).stat().st_ino
-        stream.content += block
-        stream.kept += len(block)
-
-    def fresh(self, length: int) -> bytes:
-        """Return bytes that tell their line anywhere in them: no two streams look alike at any offset."""
-        self.line_number += 1
-        return (b"%06d " % self.line_number * (length // 7 + 2))[: length + 7]
-
-    def forget_name(self, name: str) -> None:
-        """Delete the file of a name, if there is one."""
-        stream = self.names.pop(name, None)
-        if stream is not None:
-            self.path(name).unlink()
-            stream.deleted = True
-            stream.kept = stream.kept if stream.inode in self.held else 0
-
-    def shift(self) -> None:
-        """Make room for app.log.1."""
-        self.forget_name("app.log.2")
-        if "app.log.1" in self.names:
-            self.rename("app.log.1", "app.log.2")
-
-    def rename(self, old: str, new: str) -> None:
-        """Rename a log."""
-        self.path(old).rename(self.path(new))
-        self.names[new] = self.names.pop(old)
-
-    def cut(self) -> None:
-        """Truncate app.log to nothing: whatever comes next in it is another stream."""
-        os.truncate(self.path("app.log"), 0)
-        inode = self.names["app.log"].inode
-        self.names["app.log"] = Stream(inode=inode)
-        self.streams.append(self.names["app.log"])
 
     @rule(lengths=st.lists(st.sampled_from([0, 3, 40, 190, 200, 450]), min_size=1, max_size=6))
     def write_lines(self, lengths: list[int]) -> None:
