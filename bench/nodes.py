@@ -22,6 +22,8 @@ from pipeline.errors import PipelineError
 
 #: Seconds that a condition may take: far longer than a slow machine needs, and nothing where all goes well.
 WAIT_SECONDS = 90.0
+#: The end of what there was instead, for a message: a screen of 120 columns and 30 lines.
+SEEN_CHARACTERS = 4000
 #: Seconds between two looks at a condition.
 POLL_SECONDS = 0.05
 
@@ -31,18 +33,25 @@ class ServiceMissing(Exception):  # noqa: N818 - a reason to skip, not always an
 
 
 def wait_until(
-    condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS, *, logs: Path | None = None
+    condition: Callable[[], Any],
+    what: str,
+    seconds: float = WAIT_SECONDS,
+    *,
+    logs: Path | None = None,
+    seen: Callable[[], object] | None = None,
 ) -> Any:
     """Return the first true value of the condition.
 
     Raises:
-        PipelineError: it did not come true in time; names what was waited for and where the logs are.
+        PipelineError: it did not come true in time; names what was waited for, what was `seen` instead, and
+            where the logs are.
     """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
+            instead = f"; instead: {str(seen())[-SEEN_CHARACTERS:]}" if seen else ""
             raise PipelineError(
-                f"waited {seconds:g} s in vain for {what}" + (f" (logs: {logs})" if logs else "")
+                f"waited {seconds:g} s in vain for {what}{instead}" + (f" (logs: {logs})" if logs else "")
             )
         time.sleep(POLL_SECONDS)
     return value

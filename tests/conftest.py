@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hypothesis
 import kombu
 import pytest
 from amqp.exceptions import NotFound
@@ -43,6 +44,12 @@ FOREIGN_PREFIXES = ("SLUICE_", "CELERY_", "FLOWER_", "PG", "BROKER_", "DATABASE_
 
 for _name in [name for name in os.environ if name.startswith(FOREIGN_PREFIXES)]:
     del os.environ[_name]
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 _origins: dict[str, str] = {}
 

@@ -114,9 +114,17 @@ class System:
     def wait_for_rows(self, count: int) -> None:
         """Wait until both stages hold this many lines."""
         for table in ("raw_logs", "clean_logs"):
-            wait_until(lambda table=table: self.count(table) >= count, f"{count} rows in {table}")
+            wait_until(
+                lambda table=table: self.count(table) >= count,
+                f"{count} rows in {table}",
+                seen=lambda table=table: f"{self.count(table)} rows; {self.logs}",
+            )
 
     def wait_for_dead(self, queue: str, count: int) -> list[dead.DeadLetter]:
         """Wait until a queue has this many dead letters, and return them."""
-        wait_until(lambda: queue_depths(self.settings)[queue].dead >= count, f"{count} dead letters")
+        wait_until(
+            lambda: queue_depths(self.settings)[queue].dead >= count,
+            f"{count} dead letters",
+            seen=lambda: f"{queue_depths(self.settings)}; {self.logs}",
+        )
         return dead.browse(self.settings, queue)

@@ -65,7 +65,7 @@ def running(installation: Installation, log: Path) -> Iterator[subprocess.Popen[
     """Return a run that has stored the ten lines and follows the log."""
     command = installation.start("run", log, "--json")
     try:
-        wait_until(lambda: rows(installation) == (10, 10), "the first lines")
+        wait_until(lambda: rows(installation) == (10, 10), "the first lines", seen=lambda: rows(installation))
         yield command
     finally:
         children = children_of(command) if command.poll() is None else []

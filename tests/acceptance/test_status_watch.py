@@ -67,7 +67,9 @@ class Terminal:
 
     def shows(self, *words: str) -> None:
         """Return once all of some words are on the screen."""
-        wait_until(lambda: all(word in self.text() for word in words), f"{words} on the screen")
+        wait_until(
+            lambda: all(word in self.text() for word in words), f"{words} on the screen", seen=self.text
+        )
 
     def press(self, key: bytes) -> None:
         """Press a key."""
@@ -75,7 +77,9 @@ class Terminal:
 
     def end(self) -> tuple[int, list[object]]:
         """Return the exit code once the command ends, and how the terminal was left."""
-        wait_until(lambda: self.text() is not None and self.process.poll() is not None, "the end")
+        wait_until(
+            lambda: self.text() is not None and self.process.poll() is not None, "the end", seen=self.text
+        )
         return self.process.returncode, termios.tcgetattr(self._theirs)
 
     def close(self) -> None:
@@ -140,7 +144,8 @@ def test_a_live_screen(terminal: Terminal, settings: Settings) -> None:
     assert terminal.written.count(b"\x1b[2J") <= 1
 
     terminal.resize(80, 20)
-    wait_until(lambda: terminal.rows()[-1].startswith("╰" + "─" * 78 + "╯"), "80 columns")
+    bottom = "╰" + "─" * 78 + "╯"
+    wait_until(lambda: terminal.rows()[-1].startswith(bottom), "80 columns", seen=terminal.text)
     terminal.press(b"x")
     terminal.press(b"q")
     code, left = terminal.end()

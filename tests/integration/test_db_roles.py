@@ -187,7 +187,7 @@ def test_maintenance_looks_and_tells_with_its_own_role(provisioned: str) -> None
 def test_maintenance_prepares_months_that_it_does_not_own(provisioned: str) -> None:
     """The owner's function makes the same partitions as the owner, moves what lies in the default one."""
     owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
-    month = date.today().replace(day=1)  # noqa: DTZ011 - the month that was just prepared by the migration
+    month = datetime.now(UTC).date().replace(day=1)  # the month that was just prepared by the migration
     names = [partitions.partition_name(table, month) for table in partitions.TABLES]
     with transaction(owner) as connection:
         for table, name in zip(partitions.TABLES, names, strict=True):

@@ -18,6 +18,7 @@ from pipeline.cli.survey import SurveyCollector
 from pipeline.settings import Settings
 from pipeline.watcher import Watcher
 from tests.doubles import FakePublisher
+from tests.services import wait_until
 
 SOURCE = Source("5" * 32, "h", "/var/log/x.log", format="combined")
 LINE = b'192.0.2.1 - - [01/Mar/2023:00:00:09 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8"\n'
@@ -81,18 +82,20 @@ def test_the_collector_shows_every_family(collector: SurveyCollector, engine: En
     """Depths, gaps with their age, and what the watch found, each under its name."""
     LakeStore(engine).store(Batch(SOURCE, 0, LINE))
     watches.note(engine, {"logs": "is not there", "queue-data-lake": None}, datetime.now(UTC))
-    assert not collector.measure()
-    time.sleep(0.05)
-    assert not collector.measure()
     registry = CollectorRegistry()
     registry.register(collector)
-
     read = registry.get_sample_value
+    assert not collector.measure()
+
+    def aged() -> bool:
+        assert not collector.measure()
+        return (read("sluice_oldest_missing_seconds", {"stage": "clean"}) or 0) >= 0.05
+
+    wait_until(aged, "a gap of some age")
     assert read("sluice_up", {"part": "broker"}) == read("sluice_up", {"part": "database"}) == 1
     assert read("sluice_queue_messages", {"queue": "queue-data-lake"}) == 0
     assert read("sluice_dead_letters", {"queue": "queue-data-clean"}) == 0
     assert read("sluice_missing_bytes", {"stage": "clean"}) == len(LINE)
-    assert (read("sluice_oldest_missing_seconds", {"stage": "clean"}) or 0) >= 0.05
     assert read("sluice_oldest_missing_seconds", {"stage": "lake"}) == 0
     assert read("sluice_topology_problem", {"name": "logs"}) == 1
     assert read("sluice_topology_problem", {"name": "queue-data-lake"}) == 0
@@ -110,11 +113,14 @@ def test_the_age_of_what_the_ledger_cannot_date_grows(
     registry.register(collector)
     collector.measure()
     first = registry.get_sample_value("sluice_oldest_missing_seconds", {"stage": "lake"})
-    time.sleep(0.05)
-    collector.measure()
 
+    def older() -> bool:
+        collector.measure()
+        now = registry.get_sample_value("sluice_oldest_missing_seconds", {"stage": "lake"})
+        return (now or 0) > (first or 0)
+
+    wait_until(older, "a greater age")
     assert registry.get_sample_value("sluice_missing_bytes", {"stage": "lake"}) == len(LINE)
-    assert (registry.get_sample_value("sluice_oldest_missing_seconds", {"stage": "lake"}) or 0) > (first or 0)
 
 
 def test_a_database_that_is_away_leaves_the_broker_shown(settings: Settings) -> None:

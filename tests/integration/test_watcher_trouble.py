@@ -138,6 +138,10 @@ class Child:
             found[batch.source.key] = found.get(batch.source.key, b"") + batch.block
         return b"".join(found.values())
 
+    def seen(self) -> str:
+        """Tell how much it published and what it said."""
+        return f"{len(self.text())} bytes, code {self.process.poll()}, {self.errors.read_text()}"
+
     def published(self, block: bytes) -> bool:
         """Tell whether it published just these bytes."""
         return self.text() == block
@@ -188,10 +192,10 @@ def test_without_watches_the_sweep_goes_on(start: Callable[..., Child], limit: s
     child = start(*namespace, f'{refuse}; exec "$@"', "sh")
     for turn in range(3):
         child.append("a.log", lines(turn, turn + 1))
-        wait_until(partial(child.published, lines(0, turn + 1)), f"line {turn}")
+        wait_until(partial(child.published, lines(0, turn + 1)), f"line {turn}", seen=child.seen)
     (child.logs / "a.log").rename(child.logs / "a.log.1")
     child.append("a.log", lines(3, 4))
-    wait_until(partial(child.published, lines(0, 4)), "the line after the rename")
+    wait_until(partial(child.published, lines(0, 4)), "the line after the rename", seen=child.seen)
     said = child.errors.read_text()
     assert said.count("found by the sweep alone") == 1
     assert f"[Errno {number}]" in said
@@ -202,7 +206,7 @@ def test_lost_events_are_made_good_by_the_sweep(start: Callable[..., Child]) -> 
     turns = int(QUEUE_LIMIT.read_text()) // 2 + 500
     child = start()
     child.append("a.log", b"0\n")
-    wait_until(lambda: child.published(b"0\n") and child.watching, "the watch")
+    wait_until(lambda: child.published(b"0\n") and child.watching, "the watch", seen=child.seen)
     child.process.send_signal(signal.SIGSTOP)
     a, b = ((child.logs / name).open("ab", buffering=0) for name in ("a.log", "b.log"))
     for _ in range(turns):
@@ -212,9 +216,10 @@ def test_lost_events_are_made_good_by_the_sweep(start: Callable[..., Child]) -> 
     b.close()
     child.append("c.log", b"last\n")
     child.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: len(child.text()) == 2 + 4 * turns + 5, "every line")
+    whole = 2 + 4 * turns + 5
+    wait_until(lambda: len(child.text()) == whole, f"all {whole} bytes", seen=child.seen)
     assert b"last\n" in child.text()
-    wait_until(lambda: "overflowed" in child.errors.read_text(), "the word of it")
+    wait_until(lambda: "overflowed" in child.errors.read_text(), "the word of it", seen=child.seen)
 
 
 def test_a_link_put_in_place_of_a_file_is_not_read(

@@ -16,6 +16,12 @@ def test_a_wait_in_vain_says_for_what_and_where_the_logs_are(tmp_path: Path) -> 
         wait_until(lambda: False, "godot", 0.0, logs=tmp_path)
 
 
+def test_a_wait_in_vain_says_what_there_was_instead() -> None:
+    """What was seen last stands in the message."""
+    with pytest.raises(PipelineError, match=r"^waited 0 s in vain for godot; instead: vladimir$"):
+        wait_until(lambda: False, "godot", 0.0, seen=lambda: "vladimir")
+
+
 def test_a_true_value_is_returned() -> None:
     """What the condition found is what the caller wanted."""
     assert wait_until(lambda: [7], "seven") == [7]

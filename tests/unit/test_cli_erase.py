@@ -185,8 +185,9 @@ def test_an_erasure_that_was_stopped_is_told(answer: Answer, monkeypatch: pytest
     assert answer("erase", "--user", CANARY)["done"]
 
 
-def test_a_file_in_use_is_told(answer: Answer, state: Path) -> None:
+def test_a_file_in_use_is_told(answer: Answer, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While someone reads the database its file cannot be written anew: that is said, with code 1."""
+    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 1)  # it waits that long for the file, in vain
     engine = make_engine(f"sqlite:///{state / 'sluice.db'}")
     from sqlalchemy import text  # noqa: PLC0415
 
