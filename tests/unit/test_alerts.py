@@ -179,7 +179,7 @@ def test_slow_servers_are_given_up(hook: WebhookServer, mail: MailServer) -> Non
     for channel in (to_hook(hook, seconds=0.3), to_mail(mail, seconds=0.3)):
         began = time.monotonic()
         undelivered(channel)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60  # of the many minutes that they would take
 
 
 def test_a_password_goes_to_this_machine_or_through_tls(

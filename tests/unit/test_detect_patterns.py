@@ -1,12 +1,11 @@
 """Patterns of attacks: what is found however it is written, and what honest requests may hold."""
 
-import time
-
 import pytest
 
 from pipeline.detect.patterns import Patterns
 from pipeline.detect.readable import BETWEEN, readable, readable_url
 from pipeline.detect.rules import load
+from tests.cost import least_seconds
 
 PATTERNS = Patterns(load())
 ATTACKS = [
@@ -134,8 +133,5 @@ def test_parameters_are_read_apart() -> None:
 def test_hostile_text_takes_no_longer(part: str) -> None:
     """Text made to be slow, however long, takes a few milliseconds: the rest of it is not read."""
     text = part * (200_000 // len(part))
-    began = time.process_time()
-    PATTERNS.found("url", text, text)
-    PATTERNS.found("agent", text)
 
-    assert time.process_time() - began < 1
+    assert least_seconds(lambda: (PATTERNS.found("url", text, text), PATTERNS.found("agent", text)), 1) < 1
