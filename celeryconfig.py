@@ -99,8 +99,8 @@ beat_schedule = {
     "replay what an older version read": _every(_settings.audit_seconds, "replay.clean"),
     # Reports read from the records what is not counted yet: the longer this waits, the longer they take.
     "count traffic": _every(_settings.audit_seconds, "traffic.count"),
-    # A day that still grows has a row of a key for each count, until they are made one.
-    "compact counts": _every(3600.0, "traffic.compact"),
+    # A day that still grows has a row of a key for each count, about ten, until they are made one.
+    "compact counts": _every(600.0, "traffic.compact"),
     "look for drifts": _every(_settings.audit_seconds, "drift.look"),
     # It seals the days that have ended, so all but one of these have nothing to do.
     "close the chain": _every(21_600.0, "seals.close"),

@@ -83,7 +83,8 @@ def compact(connection: Connection, since: datetime) -> None:
         (TrafficMinute, (minute >= since) & (minute <= until)),
         (TrafficLatency, (hour >= since) & (hour <= until)),
     ):
-        _replace(connection, model, own, partial(_added_up, model))
+        if connection.execute(_several(model, own)).first():
+            _replace(connection, model, own, partial(_added_up, model))
     visitors.merge(connection, since, until)
 
 
@@ -98,6 +99,13 @@ def _keys(model: type[Counts]) -> list[str]:
 
 def _sums(names: tuple[str, ...], rows: FromClause) -> list[Any]:
     return [cast(func.sum(rows.c[name]), BigInteger).label(name) for name in names]
+
+
+def _several(model: type[Counts], condition: Condition) -> Any:
+    """Return the query for whether some rows have one key, or come to nothing: most days stay as they are."""
+    keys = [model.__table__.c[name] for name in _keys(model)]
+    query = select(literal(1)).where(condition).group_by(*keys)
+    return query.having((func.count() > 1) | (func.sum(model.hits) == 0)).limit(1)
 
 
 def _added_up(model: type[Counts], rows: FromClause) -> Any:

@@ -20,8 +20,8 @@ from pipeline.formats.parse import collector_paused
 
 #: Most segments, and lines after which no further segment, in one transaction of counting: 30 MiB of keys.
 SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 250_000
-#: How far back from the newest day rows with one key are made one; of older days, a day each hour in turn.
-COMPACTED, _TURN = timedelta(days=2), timedelta(hours=1)
+#: How far back from the newest day rows with one key are made one, and how long it is each older day's turn.
+COMPACTED, TURN = timedelta(days=2), timedelta(minutes=10)
 #: Key of the advisory lock under which segments are counted; any number that no one else uses.
 COUNT_LOCK = 0x51_0C_1C_E2
 
@@ -110,7 +110,7 @@ def compact(engine: Engine) -> None:
     older = (newest - oldest).days - COMPACTED.days
     if older > 0:
         # What came late, or was replaced, costs its day a row for each key again.
-        turn = oldest + timedelta(days=(datetime.now(UTC) - EPOCH) // _TURN % older)
+        turn = oldest + timedelta(days=(datetime.now(UTC) - EPOCH) // TURN % older)
         _compact_day(engine, partial(compaction.next_day, since=turn))
     _compact_from(engine, newest - COMPACTED)
 

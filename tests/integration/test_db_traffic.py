@@ -190,7 +190,7 @@ def test_the_first_count_adds_up_every_day(engine: Engine) -> None:
 
 
 def test_what_older_days_got_late_is_added_up_in_turn(engine: Engine) -> None:
-    """Rows that came late to a day that is over become one by the hourly run, when it is that day's turn."""
+    """Rows that came late to a day that is over become one by beat's run, when it is that day's turn."""
     end = store(engine, block(0, hours=(0, 24 * 3)))
     counting.count(engine)
     store(engine, block(0, hours=(0, 24 * 3)), end)
