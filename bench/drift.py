@@ -8,7 +8,7 @@ from functools import partial
 
 from bench.report import Report
 from bench.servers import scratch
-from bench.streams import Change, Stream, Traffic
+from bench.streams import VALUES, Change, Stream, Traffic
 from db import drifting, schema
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
@@ -23,19 +23,18 @@ from pipeline.generate import generate_blocks
 RATE, CHANGED_AT, NOTICED_WITHIN = 5, 1300, 400
 #: Windows that a gradual change takes: 100,000 lines.
 GRADUAL = 200
-#: Streams without a change: lines per second, how far a day moves them, how clumped their lines are.
+#: Streams without a change: lines per second, how far a day moves them, how clumped their lines are, how many
+#: agents and paths they have.
 STEADY = (
-    (10, 0.3, 2),
-    (100, 0.3, 2),
-    (1, 0.3, 2),
-    (1000, 0.3, 2),
-    (0.2, 0.3, 2),
-    (10, 0.6, 2),
-    (10, 0.3, 5),
-    (50, 0, 1),
+    (10, 0.3, 2, 600),
+    (100, 0.3, 2, 20_000),
+    (1, 0.3, 2, 600),
+    (1000, 0.3, 2, 20_000),
+    (0.2, 0.3, 2, 0),
+    (10, 0.6, 2, 0),
+    (10, 0.3, 5, 0),
+    (50, 0, 1, 0),
 )
-#: How many of them have hosts, agents, paths and messages too.
-VALUED = 3
 #: Lines of the generated log that pass through the database, at most.
 REAL_LINES = 200_000
 #: Share of hostile lines after the change of the generated log.
@@ -104,7 +103,7 @@ def drift(lines: int, runs: int) -> Report:
 
 
 def _stream(name: str, run: int) -> Stream:
-    return Stream(RATE, seed=run, has_values=name.startswith("new "))
+    return Stream(RATE, seed=run, values=VALUES if name.startswith("new ") else 0)
 
 
 def _delay(stream: Stream, change: Change, steady: Steady) -> int | None:
@@ -131,11 +130,12 @@ def _summed(delays: Iterable[int | None]) -> tuple[int | None, int | None, int]:
 
 def _steady(lines: int, steady: Steady) -> None:
     count = -(-lines // (WINDOW_LINES * len(STEADY)))
-    for number, (rate, swing, clumped) in enumerate(STEADY):
+    for number, (rate, swing, clumped, values) in enumerate(STEADY):
         output.say(
-            f"steady: {count * WINDOW_LINES} lines, {rate:g}/s, a day ± {swing:.0%}, clumped {clumped:g}"
+            f"steady: {count * WINDOW_LINES} lines, {rate:g}/s, a day ± {swing:.0%}, clumped {clumped:g}, "
+            f"{values} values"
         )
-        stream = Stream(rate, swing, clumped, seed=1000 + number, has_values=number < VALUED)
+        stream = Stream(rate, swing, clumped, seed=1000 + number, values=values)
         alarms = _alarms(stream.windows(count))
         for alarm in alarms:
             output.say(f"false alarm: {alarm.changes}")

@@ -84,14 +84,15 @@ class Stream:
         swing: how far a day moves rate and shares up and down, as a share of them.
         clumped: variance of the shares of a window, in multiples of that of independent lines.
         seed: the same seed gives the same windows.
-        has_values: whether there are hosts, agents, paths and messages, which take most of the time.
+        values: how many agents and paths there are, beside some hosts and messages; of more than the detector
+            remembers some are new at any time. 0 is no value of any kind, which takes least time.
     """
 
     lines_per_second: float = 10.0
     swing: float = 0.3
     clumped: float = 2.0
     seed: int = 0
-    has_values: bool = True
+    values: int = VALUES
 
     def windows(self, count: int, change: Change | None = None) -> Iterator[Window]:
         """Yield windows, with a change or with none."""
@@ -118,7 +119,7 @@ class Stream:
                 if name != "none":
                     window.hits[f"{kind}: {name}"] = int(hits)
                     window.among[f"{kind}: {name}"] = WINDOW_LINES
-        for kind in VALUE_KINDS if self.has_values else ():
+        for kind in VALUE_KINDS if self.values else ():
             window.values[kind] = self._values(rng, kind, traffic.news.get(kind, 0.0), place)
         return window
 
@@ -135,31 +136,32 @@ class Stream:
 
     @cached_property
     def _ranks(self) -> NDArray[np.float64]:
-        weights = 1 / np.arange(1, VALUES + 1) ** EXPONENT
+        weights = 1 / np.arange(1, self.values + 1) ** EXPONENT
         return np.asarray(np.cumsum(weights / weights.sum()))
 
     def _values(self, rng: np.random.Generator, kind: str, new: float, place: int) -> list[tuple[str, int]]:
         ranks = np.searchsorted(self._ranks, rng.random(MOST_VALUES))
         fresh = rng.random(MOST_VALUES) < new
-        texts = _texts(kind)
+        texts = _texts(kind, self.values)
         return [
-            (texts[VALUES + rank % FRESH if is_new else rank], place)
+            (texts[self.values + rank % FRESH if is_new else rank], place)
             for rank, is_new in zip(ranks.tolist(), fresh.tolist(), strict=True)
         ]
 
 
 @cache
-def _texts(kind: str) -> list[str]:
+def _texts(kind: str, values: int) -> list[str]:
     """Return the values that are known, by rank, and behind them those that are new in a change."""
-    return [_text(kind, rank, is_new=rank >= VALUES) for rank in range(VALUES + FRESH)]
+    most = None if values > VALUES else 2
+    known = [_text(kind, "known", rank, most) for rank in range(values)]
+    return known + [_text(kind, "fresh", rank, most) for rank in range(FRESH)]
 
 
-def _text(kind: str, rank: int, *, is_new: bool) -> str:
-    word, rank = ("fresh", rank - VALUES) if is_new else ("known", rank)
+def _text(kind: str, word: str, rank: int, most: int | None) -> str:
     letters = "".join(chr(ord("a") + int(digit)) for digit in str(rank))
     return {
         "hosts": f"{word}-{letters[:1]}.example.org",
         "agents": f"{word}-{letters}/{rank}.0",
-        "paths": f"/{word}/{letters[:2]}/{letters[:1]}/{rank * 7919}",
+        "paths": f"/{word}/{letters[:most]}/{letters[:1]}/{rank * 7919}",
         "messages": f"{word} {letters[:2]} failed after {rank} tries on {letters[-1]}",
     }[kind]

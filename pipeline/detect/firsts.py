@@ -68,8 +68,9 @@ class Firsts:
         self._stretches += 1
         values = [(f"{each.level} {each.message}", offset) for offset, each in said.items()]
         # Numbered so far apart that a template is new in the stretch that has it first, and not in the next.
-        new = self._templates.new(values, self._stretches * NEW_WINDOWS)
-        for value, offset in new:
+        for value, offset, age in self._templates.aged(values, self._stretches * NEW_WINDOWS):
+            if age:
+                continue
             template = self._templates.template(value)
             if self._is_new(template):
                 each = said[offset]

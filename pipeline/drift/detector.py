@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.drift.expectation import Expectation
-from pipeline.drift.measure import Measure, measures, unscaled
-from pipeline.drift.novelty import known
+from pipeline.drift.measure import NEW, RECENT, Measure, measures, unscaled
+from pipeline.drift.novelty import NEW_WINDOWS, RECENT_WINDOWS, Aged, known
 from pipeline.drift.run import Run, beyond
 from pipeline.drift.window import Window
 
@@ -108,13 +108,12 @@ class Detector:
 
     def _judge(self, window: Window) -> Drift | None:
         self._number += 1
-        found = {kind: self._known[kind].new(values, self._number) for kind, values in window.values.items()}
-        news = {kind: (len(found[kind]), len(values)) for kind, values in window.values.items()}
+        found = {kind: self._known[kind].aged(values, self._number) for kind, values in window.values.items()}
+        ages = {kind: [each.age for each in aged] for kind, aged in found.items()}
         self._complete(window)
-        drifting = [measure.name for measure in measures(window, news) if self._follow(measure, window)]
-        if not drifting:
-            return None
-        return self._end(drifting, window, {kind: [place for _, place in new] for kind, new in found.items()})
+        every = list(measures(window, ages, self._number))
+        drifting = [measure.name for measure in every if self._follow(measure, window)]
+        return self._end(drifting, window, found) if drifting else None
 
     def _complete(self, window: Window) -> None:
         """Add the formats that no line is of; one seen for the first time was not there before."""
@@ -144,19 +143,24 @@ class Detector:
             return False
         return run is not None and run.is_drift()
 
-    def _end(self, drifting: list[str], window: Window, places: Mapping[str, list[int]]) -> Drift:
+    def _end(self, drifting: list[str], window: Window, values: Mapping[str, list[Aged]]) -> Drift:
         """Return the drift of some measures and of what moved along; learn those anew."""
         along = [name for name, run in self._runs.items() if name in drifting or abs(run.weight) >= ALONG]
         along.sort(key=lambda name: (KINDS.index(kind_of(name)), -abs(self._runs[name].weight)))
         runs = {name: self._runs.pop(name) for name in along}
         for name in along:
-            self._expected[name] = Expectation()
+            # What is new is recent for long: told once.
+            for each in {name, name.replace(NEW, RECENT), name.replace(RECENT, NEW)} & self._expected.keys():
+                self._expected[each] = Expectation()
+                self._runs.pop(each, None)
         first = min((runs[name] for name in drifting), key=lambda run: run.start)
         changes = tuple(
             Change(name, unscaled(name, run.before), unscaled(name, run.after)) for name, run in runs.items()
         )
         kind = kind_of(along[0])
-        return Drift(kind, first.start, window.end, first.moment, changes, tuple(places.get(kind, ())))
+        young = RECENT_WINDOWS if kind + NEW not in runs else NEW_WINDOWS
+        places = tuple(each.place for each in values.get(kind, ()) if each.age < young)
+        return Drift(kind, first.start, window.end, first.moment, changes, places)
 
 
 def kind_of(name: str) -> str:

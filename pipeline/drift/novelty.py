@@ -1,15 +1,17 @@
-"""Which values of a sample are new: hosts, agents and the beginnings of paths; messages by their template."""
+"""How long values of a sample are known: hosts, agents, beginnings of paths; messages by their template."""
 
 import re
 import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from drain3.drain import Drain
 
 #: Windows for which a value counts as new: a single one would be over before it could be told from chance.
 NEW_WINDOWS = 12
+#: Windows for which it counts as recent: one that spreads slowly is known long before it is frequent.
+RECENT_WINDOWS = 400
 #: Values and templates of a kind that are remembered; those seen longest ago are forgotten.
 MOST_KNOWN, MOST_TEMPLATES = 1000, 400
 #: Longest text of which a template is made, in characters.
@@ -23,6 +25,14 @@ FIRST_WORDS = 1000
 _NUMBERS = re.compile(r"[0-9]+")
 
 
+class Aged(NamedTuple):
+    """A value, the byte at which its line starts, and how many windows ago it was seen first."""
+
+    value: str
+    place: int
+    age: int
+
+
 class Values:
     """The values of one kind that are known; digits make no other one."""
 
@@ -31,15 +41,14 @@ class Values:
         # Number of the window each was first seen in, by a hash of it; the one seen last stands last.
         self._known = dict(known)
 
-    def new(self, values: Iterable[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-        """Return those values of the window of this number that were unknown a while ago, and learn them."""
+    def aged(self, values: Iterable[tuple[str, int]], number: int) -> list[Aged]:
+        """Return the values of the window of this number with their ages, and learn them."""
         found = []
         for value, place in values:
             key = self._key(value)
             first = self._known.pop(key, number)
             self._known[key] = first
-            if number - first < NEW_WINDOWS:
-                found.append((value, place))
+            found.append(Aged(value, place, number - first))
         while len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
         return found
@@ -63,8 +72,8 @@ class Templates:
         # Window in which each template was first seen, by its number; the one seen last stands last.
         self._first: dict[int, int] = {}
 
-    def new(self, values: Iterable[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-        """Return those values of the window of this number whose template was unknown a while ago."""
+    def aged(self, values: Iterable[tuple[str, int]], number: int) -> list[Aged]:
+        """Return the values of the window of this number with the ages of their templates; learn those."""
         drain = self._loaded()
         # A text that comes again in a window is of the template that it was of.
         templates: dict[str, int] = {}
@@ -74,8 +83,7 @@ class Templates:
                 cluster, _ = drain.add_log_message(value[:LONGEST])
                 templates[value] = cluster.cluster_id
                 self._first[cluster.cluster_id] = self._first.pop(cluster.cluster_id, number)
-            if number - self._first[templates[value]] < NEW_WINDOWS:
-                found.append((value, place))
+            found.append(Aged(value, place, number - self._first[templates[value]]))
         return found
 
     def template(self, value: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.drift.detector import Detector, Drift
 from pipeline.drift.measure import LENGTH, measures, unscaled
-from pipeline.drift.novelty import MOST_KNOWN, NEW_WINDOWS, Templates, Values
+from pipeline.drift.novelty import MOST_KNOWN, NEW_WINDOWS, RECENT_WINDOWS, Templates, Values
 from pipeline.drift.window import WINDOW_LINES, Window
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,6 +33,19 @@ def drifts(windows: Iterator[Window], detector: Detector | None = None) -> list[
     """Return the drifts of some windows."""
     detector = detector or Detector()
     return [found for each in windows if (found := detector.feed(each)) is not None]
+
+
+def new(known: Values | Templates, values: list[tuple[str, int]], number: int) -> list[tuple[str, int]]:
+    """Return the values of a window that are new in it, and learn them."""
+    return [(each.value, each.place) for each in known.aged(values, number) if each.age < NEW_WINDOWS]
+
+
+def spreading(number: int, begins: int, over: int) -> Window:
+    """Return a window in which a new host spreads from nothing to two of five lines, over so many windows."""
+    share = min(max((number - begins + 1) / over, 0), 1)
+    each, count = window(number), round(20 * share)
+    each.values["hosts"] = [("b" if place < count else "a", each.start) for place in range(50)]
+    return each
 
 
 def test_an_abrupt_change_has_its_place_and_values() -> None:
@@ -120,6 +133,39 @@ def test_new_values_are_named_by_their_lines() -> None:
     assert set(found.places) == {found.end - SIZE}
 
 
+def test_a_value_that_spreads_slowly_is_told() -> None:
+    """Known long before it is frequent, it is still recent: on the way, with lines that have it."""
+    begins = RECENT_WINDOWS + 300
+
+    (found,) = drifts(spreading(n, begins, 200) for n in range(begins + 200))
+
+    assert [change.name for change in found.changes] == ["hosts: recent"]
+    assert begins * SIZE <= found.start < found.end < (begins + 100) * SIZE
+    assert set(found.places) == {found.end - SIZE}
+    assert len(found.places) < 15
+
+
+def test_what_is_new_at_once_is_not_told_again_as_recent() -> None:
+    """It stays recent for long after the drift that told of it."""
+    begins = RECENT_WINDOWS + 50
+
+    (found,) = drifts(spreading(n, begins, 1) for n in range(begins + 2 * RECENT_WINDOWS))
+
+    assert {change.name for change in found.changes} >= {"hosts: new"}
+    assert found.start == begins * SIZE
+
+
+def test_at_first_everything_is_recent() -> None:
+    """A source tells of no recent values before it has older ones."""
+    ages = {"hosts": [0] * 50}
+    names = [
+        {each.name for each in measures(window(number), ages, number)}
+        for number in (RECENT_WINDOWS, RECENT_WINDOWS + 1)
+    ]
+
+    assert names[1] - names[0] == {"hosts: recent"}
+
+
 def test_what_moves_together_is_one_drift() -> None:
     """Two measures that change at once are told once, the one nearest to the cause first."""
     (found,) = drifts(
@@ -167,18 +213,18 @@ def test_a_state_of_another_version_is_learnt_again() -> None:
 def test_values_are_new_for_a_while() -> None:
     """A value is new in the window that brings it and in some more; digits do not make it another one."""
     values = Values()
-    assert values.new([("v1.0", 5)], 1) == [("v1.0", 5)]
-    assert values.new([("v2.7", 6)], NEW_WINDOWS) == [("v2.7", 6)]
-    assert values.new([("v3.1", 7)], NEW_WINDOWS + 1) == []
+    assert new(values, [("v1.0", 5)], 1) == [("v1.0", 5)]
+    assert new(values, [("v2.7", 6)], NEW_WINDOWS) == [("v2.7", 6)]
+    assert new(values, [("v3.1", 7)], NEW_WINDOWS + 1) == []
 
 
 def test_messages_are_new_by_their_template() -> None:
     """A message that differs in a number from one that is known is not new, another text is."""
     templates = Templates()
-    templates.new([("connection 7 to db lost", 0)], 1)
+    new(templates, [("connection 7 to db lost", 0)], 1)
     again = Templates(templates.as_json())
 
-    assert again.new([("connection 9 to db lost", 1), ("disk is full now", 2)], NEW_WINDOWS + 2) == [
+    assert new(again, [("connection 9 to db lost", 1), ("disk is full now", 2)], NEW_WINDOWS + 2) == [
         ("disk is full now", 2)
     ]
 
@@ -188,21 +234,21 @@ def test_the_value_seen_longest_ago_is_forgotten() -> None:
     letters = [chr(1000 + n) for n in range(MOST_KNOWN - 1)]
     values = Values()
     for value in ("old", *letters[:10], "old", *letters[10:]):
-        values.new([(value, 0)], 1)
+        new(values, [(value, 0)], 1)
     values = Values(json.loads(json.dumps(values.as_json(), sort_keys=True)))
 
-    values.new([("one more", 0)], 1)
+    new(values, [("one more", 0)], 1)
 
-    assert values.new([("old", 1)], NEW_WINDOWS + 1) == []
-    assert values.new([(letters[0], 1)], NEW_WINDOWS + 1) == [(letters[0], 1)]
+    assert new(values, [("old", 1)], NEW_WINDOWS + 1) == []
+    assert new(values, [(letters[0], 1)], NEW_WINDOWS + 1) == [(letters[0], 1)]
 
 
 def test_a_path_is_new_by_its_beginning() -> None:
     """What lies deep in a path is content; its first two names are what the source serves."""
     paths = Values((), 2)
-    paths.new([("/shop/shoes/red", 0)], 1)
+    new(paths, [("/shop/shoes/red", 0)], 1)
 
-    assert paths.new([("/shop/shoes/blue/7", 1), ("/admin/login", 2)], NEW_WINDOWS + 1) == [
+    assert new(paths, [("/shop/shoes/blue/7", 1), ("/admin/login", 2)], NEW_WINDOWS + 1) == [
         ("/admin/login", 2)
     ]
 
@@ -212,16 +258,16 @@ def test_any_text_may_be_a_value(texts: list[str]) -> None:
     """Empty paths, wildcards and control characters are learnt, kept as JSON and known again."""
     for kind in (Values, Templates):
         known = kind()
-        known.new([(text, 0) for text in texts], 1)
+        new(known, [(text, 0) for text in texts], 1)
         again = kind(json.loads(json.dumps(known.as_json(), sort_keys=True)))
 
-        assert again.new([(text, 0) for text in texts], NEW_WINDOWS) == [(text, 0) for text in texts]
+        assert new(again, [(text, 0) for text in texts], NEW_WINDOWS) == [(text, 0) for text in texts]
 
 
 @pytest.mark.parametrize("count", [0, 1, 50, WINDOW_LINES])
 def test_the_scale_goes_both_ways(count: int) -> None:
     """A share on the scale reads as the share that it was."""
-    share, length = measures(Window(0, SIZE, None, WINDOW_LINES, SIZE, {"a: b": count}, {"a: b": 500}), {})
+    share, length = measures(Window(0, SIZE, None, WINDOW_LINES, SIZE, {"a: b": count}, {"a: b": 500}), {}, 1)
 
     assert unscaled(share.name, share.value) == pytest.approx(count / 500)
     assert unscaled(length.name, length.value) == pytest.approx(SIZE / WINDOW_LINES)
