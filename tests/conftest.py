@@ -16,6 +16,7 @@ from pipeline.settings import Settings
 from tests.databases import (
     SERVER_OPTIONS,
     create_database,
+    delete_left_folders,
     execute,
     named,
     new_database,
@@ -52,6 +53,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 _origins: dict[str, str] = {}
+
+
+def pytest_sessionstart() -> None:
+    """Give back the memory that a killed run has left occupied."""
+    delete_left_folders()
 
 
 @pytest.hookimpl(optionalhook=True)

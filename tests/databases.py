@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import psycopg2
 
 #: Of a private server: it need not outlive a killed machine, nor be copied, nor look after large tables.
@@ -23,12 +24,21 @@ SERVER_OPTIONS = {
 MEMORY = Path("/dev/shm")
 #: What must be free in it, in bytes; containers often have 64 MiB.
 MEMORY_BYTES = 2 << 30
+#: Of the names of folders, before the number of the process that made them.
+PREFIX = "sluice-tests-"
+
+
+def delete_left_folders() -> None:
+    """Delete from memory the folders of processes that were killed."""
+    for folder in MEMORY.glob(f"{PREFIX}*"):
+        if not psutil.pid_exists(int(folder.name.removeprefix(PREFIX).partition("-")[0])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_folder(stack: ExitStack) -> Path:
     """Return a new folder, in memory if there is room, that goes with the stack."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
-    folder = tempfile.mkdtemp(prefix="sluice-", dir=MEMORY if roomy else None)
+    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY if roomy else None)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
