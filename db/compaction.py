@@ -27,7 +27,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from db import visitors
+from db import minutes, visitors
 from db.traffic import (
     ERROR,
     FIRST_ERROR,
@@ -86,6 +86,8 @@ def compact(connection: Connection, since: datetime) -> None:
         if connection.execute(_several(model, own)).first():
             _replace(connection, model, own, partial(_added_up, model))
     visitors.merge(connection, since, until)
+    minutes.merge(connection, since, until)
+    minutes.forget(connection, datetime.now(UTC))
 
 
 def _columns(model: type[Counts]) -> list[str]:

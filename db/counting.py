@@ -181,10 +181,8 @@ def _add_tallies(connection: Connection, segments: Sequence[Any]) -> list[Any]:
     with collector_paused():  # hundreds of thousands of keys, and no cycle: a fifth of the time
         for segment in segments:
             tally = connection.scalar(select(Segment.tally).where(Segment.id == segment.id))
-            if tally is None:
+            if tally is None or not tallied.add(segment.source_id, tally):
                 without.append(segment)
-            else:
-                tallied.add(segment.source_id, tally)
         tallied.insert(connection)
     return without
 

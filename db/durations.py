@@ -20,6 +20,12 @@ LONGEST_SECONDS = 1e6
 FINEST = 64
 #: Width of the buckets of each power of two from FINEST on, by the microseconds at which the power ends.
 WIDTHS = {2 * FINEST << power: 2 << power for power in range(34)}
+#: The lower ends of the buckets, in microseconds, by their numbers; and the numbers by the lower ends.
+LOWER_ENDS: list[int] = [
+    *range(FINEST),
+    *(lower for end, width in WIDTHS.items() for lower in range(end // 2, end, width)),
+]
+NUMBERS = {lower: number for number, lower in enumerate(LOWER_ENDS)}
 
 
 def microseconds(seconds: Any, dialect: str) -> ColumnElement[Any]:
@@ -41,6 +47,12 @@ def bucket(duration: Any) -> ColumnElement[Any]:
     """Return the lower end of the bucket of some microseconds as an expression."""
     wider = [(duration < end, duration - duration % width) for end, width in WIDTHS.items()]
     return type_coerce(case((duration < FINEST, duration), *wider), BigInteger())
+
+
+def middle_of(number: int) -> float:
+    """Return the middle of a bucket, in seconds, by its number."""
+    width = 0 if number < FINEST else 2 << (number - FINEST) // (FINEST // 2)
+    return (LOWER_ENDS[number] + width // 2) / 1e6
 
 
 def middle(lower: Any) -> ColumnElement[Any]:

@@ -30,6 +30,7 @@ COUNTED = {
     "traffic_days": ("value",),
     "traffic_minutes": ("rest_method", "host"),
     "traffic_latencies": ("host",),
+    "traffic_latency_minutes": ("host",),
 }
 #: Values of one statement, and rows that are in memory at once.
 VALUES_AT_ONCE = 500

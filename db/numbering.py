@@ -75,24 +75,16 @@ class Pool(dict[Any, int]):
 
 
 class Visitors(Pool):
-    """A pool of visitors, with the place of each in a sketch."""
+    """A pool of visitors, with the register and run of each in a sketch, as one number."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.registers, self.runs = array("q", [0]), array("B", [0])
+        self.places = array("q", [0])
 
     def __missing__(self, value: Any) -> int:
         register, run = sketches.place(value)
-        self.registers.append(register)
-        self.runs.append(run)
+        self.places.append(register << sketches.RUN_BITS | run)
         return super().__missing__(value)
-
-    def sketch(self, numbers: Numbers) -> bytes:
-        """Return the sketch of some visitors by their numbers."""
-        found = np.zeros(sketches.REGISTERS, np.uint8)
-        registers, runs = np.frombuffer(self.registers, np.int64), np.frombuffer(self.runs, np.uint8)
-        np.maximum.at(found, registers[numbers], runs[numbers])
-        return found.tobytes()
 
 
 class Fields(dict[Any, int]):

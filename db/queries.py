@@ -137,22 +137,31 @@ def _latency(unit: str, part: str) -> Statement:
     return lambda scope, dialect: latencies.quantiles(unit, part, scope, dialect)
 
 
+def _latency_by_minute(connection: Connection, scope: Scope) -> Answer:
+    found = latencies.by_minute(connection, "duration", scope)
+    return Answer(("minute", "hits", *latencies.QUANTILES), found)
+
+
 def _visitors(connection: Connection, scope: Scope) -> Answer:
     found = [each for part in visitors.of_range(connection, scope).values() for each in part]
     return Answer(("visitors",), [(sketches.estimate(sketches.merged(found)),)] if found else [])
 
 
+def _visitors_by_minute(connection: Connection, scope: Scope) -> Answer:
+    return _estimated("minute", visitors.of_minutes(connection, scope))
+
+
 def _visitors_by(unit: str) -> Question:
     """Return the question for the visitors of each hour or day, of all sources together."""
+    return lambda connection, scope: _estimated(unit, visitors.of_range(connection, scope))
 
-    def question(connection: Connection, scope: Scope) -> Answer:
-        units: dict[Any, list[bytes]] = defaultdict(list)
-        for (hour, _), found in visitors.of_range(connection, scope).items():
-            units[hour.replace(hour=0) if unit == "day" else hour] += found
-        rows = [(each, sketches.estimate(sketches.merged(units[each]))) for each in sorted(units)]
-        return Answer((unit, "visitors"), rows)
 
-    return question
+def _estimated(unit: str, sketched: dict[visitors.Hour, list[bytes]]) -> Answer:
+    units: dict[Any, list[bytes]] = defaultdict(list)
+    for (moment, _), found in sketched.items():
+        units[moment.replace(hour=0) if unit == "day" else moment] += found
+    rows = [(each, sketches.estimate(sketches.merged(units[each]))) for each in sorted(units)]
+    return Answer((unit, "visitors"), rows)
 
 
 def _traffic(unit: str) -> Statement:
@@ -214,8 +223,6 @@ _STATEMENTS: dict[str, Statement] = {
     "top_countries": _top("country", "country"),
     "top_browsers": _top("browser", "browser"),
     "countries_by_day": _by_day("country"),
-    # Minutes are read from the records: ask for an hour of a busy source, or a day of a quiet one.
-    "latency_by_minute": _latency("minute", "duration"),
     "latency_by_hour": _latency("hour", "duration"),
     "latency_by_day": _latency("day", "duration"),
     "upstream_latency_by_hour": _latency("hour", "upstream"),
@@ -228,7 +235,9 @@ _STATEMENTS: dict[str, Statement] = {
 #: Every question by its name.
 QUERIES: dict[str, Question] = {
     **{name: _asked(statement) for name, statement in _STATEMENTS.items()},
+    "latency_by_minute": _latency_by_minute,
     "visitors": _visitors,
+    "visitors_by_minute": _visitors_by_minute,
     "visitors_by_hour": _visitors_by("hour"),
     "visitors_by_day": _visitors_by("day"),
 }

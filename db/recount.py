@@ -1,11 +1,13 @@
 """What records add to the counts, counted by SQL: for segments without a tally, and to take records away."""
 
+from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, cast, func, insert, literal, null, select, text, union_all
 
-from db import latencies
-from db.durations import PARTS, duration_sums
+from db import latencies, minutes
+from db.durations import NUMBERS, PARTS, duration_sums
 from db.models import CleanRecord
 from db.traffic import (
     ERROR,
@@ -94,4 +96,15 @@ def _add_latencies(connection: Connection, part: str, condition: Condition, sign
     rows = query.where(condition).subquery().c
     names = ["part", "hour", "source_id", "host", "bucket", "hits"]
     changes = (literal(part), rows.hour, rows.source_id, rows.host, rows.bucket, sign * rows.hits)
-    connection.execute(insert(TrafficLatency).from_select(names, select(*changes)))
+    added = connection.execute(insert(TrafficLatency).from_select(names, select(*changes)))
+    if added.rowcount:
+        _add_latency_minutes(connection, part, condition, sign)
+
+
+def _add_latency_minutes(connection: Connection, part: str, condition: Condition, sign: int) -> None:
+    recent = CleanRecord.timestamp >= minutes.stored_since(datetime.now(UTC))
+    query = latencies.of_records("minute", part, connection.dialect.name).where(condition, recent)
+    found: defaultdict[minutes.LatencyKey, minutes.Histogram] = defaultdict(dict)
+    for minute, source_id, host, bucket, hits in connection.execute(query):
+        found[minute, source_id, part, host][NUMBERS[bucket]] = sign * hits
+    minutes.keep_latencies(connection, found)

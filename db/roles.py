@@ -39,7 +39,10 @@ _LEDGER = {
     "watches": "SELECT, INSERT, UPDATE",
 }
 #: The tables of the counts for reports.
-COUNTS = ("traffic_minutes", "traffic_days", "traffic_latencies", "traffic_visitors")
+COUNTS = (
+    "traffic_minutes", "traffic_days", "traffic_latencies", "traffic_visitors", "traffic_latency_minutes",
+    "traffic_visitor_minutes",
+)  # fmt: skip
 _DRIFTS = ("drift_states", "drift_events")
 _REPORTED = ("clean_logs", "sources", "formats", "removals", "erasures", "findings", "silences")
 _FINDINGS = ("detection_states", "findings", "silences", "alerts")

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
 # Their tables are part of the schema.
-from db import alerting, drifts, erasures, findings, removals, seals, silences, traffic  # noqa: F401
+from db import alerting, drifts, erasures, findings, minutes, removals, seals, silences, traffic  # noqa: F401
 from db.engine import make_engine, reading, transaction
 from db.partitions import prepare_within
 from pipeline.errors import ConfigurationError

@@ -2,24 +2,36 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import accumulate, chain
 from operator import add
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 import zstandard
 from sqlalchemy import Connection
 
-from db import sketches, visitors
+from db import minutes, sketches, visitors
 from db.bulk import insert_rows
-from db.durations import PARTS
-from db.traffic import EPOCH, ERROR, FIRST_ERROR, NO_STATUS, VALUES, TrafficDay, TrafficLatency, TrafficMinute
+from db.durations import LOWER_ENDS, PARTS
+from db.traffic import (
+    EPOCH,
+    ERROR,
+    FIRST_ERROR,
+    NO_STATUS,
+    TALLY_VERSION,
+    VALUES,
+    TrafficDay,
+    TrafficLatency,
+    TrafficMinute,
+)
 
 #: How many say how long they took, and how long.
 _UNTIMED = (0, 0)
 _FIRST_DAY = EPOCH.date()
 _Sums = dict[tuple[Any, ...], tuple[int, ...]]
+_Part = TypeVar("_Part")
 
 
 class Tallied:
@@ -28,20 +40,24 @@ class Tallied:
     def __init__(self) -> None:
         self._minutes: _Sums = {}
         self._days: _Sums = {}
-        self._latencies: _Sums = {}
-        self._sketches: dict[visitors.Hour, list[bytes]] = defaultdict(list)
+        self._latencies: dict[minutes.LatencyKey, minutes.Histogram] = {}
+        self._visitors: dict[minutes.VisitorKey, sketches.Places] = {}
 
-    def add(self, source_id: int, tally: bytes) -> None:
-        """Add what a segment of a source adds to the counts."""
-        for packed in msgpack.unpackb(tally):
+    def add(self, source_id: int, tally: bytes) -> bool:
+        """Add what a segment of a source adds to the counts; return False for a tally of another version."""
+        version, *parts = msgpack.unpackb(tally) or [None]
+        if version != TALLY_VERSION:
+            return False
+        for packed in parts:
             section = msgpack.unpackb(zstandard.decompress(packed))
             self._add_minutes(source_id, section["minutes"])
             for kind in section.keys() & VALUES.keys():
                 self._add_values(source_id, kind, section[kind])
             for part in section.keys() & PARTS.keys():
                 self._add_latencies(source_id, part, section[part])
-            for hour, sketch in section.get("visitors", ()):
-                self._sketches[EPOCH + timedelta(hours=hour), source_id].append(sketches.unpacked(sketch))
+            if "visitors" in section:
+                self._add_visitors(source_id, section["visitors"])
+        return True
 
     def _add_minutes(self, source_id: int, columns: list[Any]) -> None:
         for minute, status, method, host, *sums in _rows(columns):
@@ -58,8 +74,25 @@ class Tallied:
                 _add(self._days, (day, source_id, kind, value, None), (*sums, *_UNTIMED))
 
     def _add_latencies(self, source_id: int, part: str, columns: list[Any]) -> None:
-        for hour, host, bucket, *sums in _rows(columns):
-            _add(self._latencies, (hour, source_id, part, host, bucket), sums)
+        hosts, *told = columns
+        for host, (minute, found) in zip(hosts, _bunches(*map(_unpacked, told)), strict=True):
+            key = (minute, source_id, part, host)
+            known = self._latencies.get(key)
+            if known is None:
+                self._latencies[key] = dict(found)
+                continue
+            for number, hits in found:
+                known[number] = known.get(number, 0) + hits
+
+    def _add_visitors(self, source_id: int, columns: list[Any]) -> None:
+        for minute, found in _bunches(*map(_unpacked, columns)):
+            known = self._visitors.get((minute, source_id))
+            if known is None:
+                self._visitors[minute, source_id] = dict(found)
+                continue
+            for register, run in found:
+                if run > known.get(register, 0):
+                    known[register] = run
 
     def insert(self, connection: Connection) -> None:
         """Insert the sums into the tables of counts."""
@@ -82,14 +115,45 @@ class Tallied:
             connection,
             TrafficLatency,
             ("hour", "source_id", "part", "host", "bucket", "hits"),
-            ((EPOCH + timedelta(hours=at), *key, *sums) for (at, *key), sums in self._latencies.items()),
+            (
+                (*key, LOWER_ENDS[number], hits)
+                for key, histogram in _by_hour(self._latencies).items()
+                for number, hits in minutes.added(histogram).items()
+            ),
         )
-        visitors.keep(connection, {hour: sketches.merged(found) for hour, found in self._sketches.items()})
+        minutes.keep_latencies(connection, self._latencies)
+        minutes.keep_visitors(connection, self._visitors)
+        visitors.keep(
+            connection,
+            {
+                hour: sketches.sketch(chain.from_iterable(each.items() for each in found))
+                for hour, found in _by_hour(self._visitors).items()
+            },
+        )
 
 
 def _rows(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     told = (_unpacked(column) if isinstance(column, bytes) else column for column in columns)
     return zip(*told, strict=True)
+
+
+def _bunches(
+    minutes_: Iterable[int], counts: Iterable[int], steps: "array[int]", values: "array[int]"
+) -> Iterator[tuple[datetime, Iterator[tuple[int, int]]]]:
+    """Yield each minute with its pairs of numbers, which stand as steps, and values."""
+    at = 0
+    for minute, count in zip(minutes_, counts, strict=True):
+        numbers = accumulate(steps[at : at + count])
+        yield EPOCH + timedelta(minutes=minute), zip(numbers, values[at : at + count], strict=True)
+        at += count
+
+
+def _by_hour(found: Mapping[Any, _Part]) -> dict[Any, list[_Part]]:
+    """Return what belongs to keys that begin with a minute by keys that begin with its hour."""
+    hours: defaultdict[Any, list[_Part]] = defaultdict(list)
+    for (minute, *key), each in found.items():
+        hours[minute.replace(minute=0), *key].append(each)
+    return hours
 
 
 def _status(told: int) -> int | None:

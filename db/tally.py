@@ -15,15 +15,14 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from db import fixed, sketches
-from db.durations import FINEST, LONGEST_SECONDS, PARTS, WIDTHS
+from db import fixed, minutely
+from db.durations import LONGEST_SECONDS, PARTS
 from db.grouping import Numbers, grouped
 from db.load import Loader, Shape
+from db.minutely import packed
 from db.numbering import KEPT_BYTES, NUMBERS, POOLS, Fields, Number, Pool, Values, Visitors
-from db.traffic import LARGEST_SIZE, NO_STATUS, VALUES
+from db.traffic import LARGEST_SIZE, NO_STATUS, TALLY_VERSION, VALUES
 from pipeline.formats.parse import ParsedBlock
-
-_ENDS, _WIDTHS = (np.array(list(each), np.int64) for each in (WIDTHS, WIDTHS.values()))
 
 #: The pool of a key's values, None where the key is the number itself; and the key of each line.
 _Key = tuple[str | None, Numbers]
@@ -99,8 +98,8 @@ class Counter:
     @staticmethod
     def joined(parts: Iterable[bytes]) -> bytes:
         """Return the tally of parts that `count` returned."""
-        packed: bytes = msgpack.packb([part for part in parts if part])
-        return packed
+        tally: bytes = msgpack.packb([TALLY_VERSION, *(part for part in parts if part)])
+        return tally
 
     def _names(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]]) -> Iterator[tuple[str, ...]]:
         """Yield the names of the columns of each group."""
@@ -111,13 +110,13 @@ class Counter:
     def _section(self, columns: dict[str, Numbers], count: int) -> dict[str, Any]:
         none = np.zeros(count, np.int64)
         minute, size = columns["timestamp"], columns.get("size_bytes", none)
-        day, hour = (None, minute // 1440), (None, minute // 60)
+        day = (None, minute // 1440)
         status = (None, columns.get("status", none + NO_STATUS))
         method = ("method", columns.get("rest_method", none))
         host = ("host", _first(columns, none, "server_name", "host"))
         section = {
             "minutes": self._rows([(None, minute), status, method, host], [size]),
-            "visitors": self._visitors(hour[1], _first(columns, none, "ip", "client_host", "user_name")),
+            "visitors": self._visitors(minute, _first(columns, none, "ip", "client_host", "user_name")),
         }
         for kind, name in VALUES.items():
             if name in columns:
@@ -129,7 +128,8 @@ class Counter:
         for part in PARTS:
             took = columns.get(f"{part}_seconds")
             if took is not None:
-                section[part] = self._rows([hour, host, (None, _buckets(took))], [], took >= 0)
+                hosts, found = minutely.durations(minute, host[1], took)
+                section[part] = [self._pools["host"].values_of(hosts), *found] if found else []
         return {kind: rows for kind, rows in section.items() if rows}
 
     def _rows(self, keys: Sequence[_Key], sums: Sequence[Numbers], where: Any = None) -> list[Any]:
@@ -141,18 +141,14 @@ class Counter:
             return []
         found, hits, added = grouped([column for _, column in keys], sums)
         told = [
-            _packed(column) if pool is None else self._pools[pool].values_of(column)
+            packed(column) if pool is None else self._pools[pool].values_of(column)
             for (pool, _), column in zip(keys, found, strict=True)
         ]
-        return [*told, *(_packed(column) for column in (hits, *added))]
+        return [*told, *(packed(column) for column in (hits, *added))]
 
-    def _visitors(self, hour: Numbers, who: Numbers) -> list[Any]:
-        if not who.any():
-            return []
-        (hours, numbers), _, _ = grouped([hour[who > 0], who[who > 0]], [])
-        begins = np.flatnonzero(np.diff(hours, prepend=hours[:1] - 1))
-        parts = zip(hours[begins].tolist(), np.split(numbers, begins[1:]), strict=False)
-        return [[each, sketches.packed(self._who.sketch(part))] for each, part in parts]
+    def _visitors(self, minute: Numbers, who: Numbers) -> list[Any]:
+        places = np.frombuffer(self._who.places, np.int64)
+        return [*minutely.visitors(minute, who, places)] if who.any() else []
 
 
 def _first(columns: Mapping[str, Numbers], none: Numbers, *names: str) -> Numbers:
@@ -162,17 +158,3 @@ def _first(columns: Mapping[str, Numbers], none: Numbers, *names: str) -> Number
         if name in columns:
             found = np.where(found == 0, columns[name], found)
     return found
-
-
-def _packed(column: Numbers) -> bytes:
-    """Return whole numbers in as few bytes each as the widest needs, behind the type of array for that."""
-    code = next(
-        (c for c in "bhi" if np.iinfo(c).min <= column.min() and column.max() <= np.iinfo(c).max), "q"
-    )
-    return code.encode() + column.astype(code).tobytes()
-
-
-def _buckets(took: Numbers) -> Numbers:
-    """Return the lower ends of the buckets of microseconds; as durations.bucket."""
-    width = _WIDTHS[np.searchsorted(_ENDS, took, side="right").clip(max=len(_WIDTHS) - 1)]
-    return took - np.where(took < FINEST, 0, took % width)

@@ -132,6 +132,8 @@ LARGEST_SIZE = 1 << 40
 VALUES = {"path": "path", "agent": "user_agent", "address": "ip", "country": "country", "browser": "browser"}
 #: The kind of paths by status, and the least status of an error: others are not counted by path.
 ERROR, FIRST_ERROR = "error", 400
+#: What a tally begins with; one of an older version holds no minutes, and its segment is counted by SQL.
+TALLY_VERSION = 2
 #: What stands for a status that is NULL in tallies: no smallint.
 NO_STATUS = -(1 << 15) - 1
 #: Where tallies count minutes, hours and days from.

@@ -1,28 +1,30 @@
-"""Who came, by hour and source: sketches of the visitors of each hour, made anew where records went.
+"""Who came, by hour or minute and source: sketches of the visitors, made anew where records went.
 
 A visitor is an address, without one the name of a client, without one a user. Sketches of one hour merge, so
 several rows of it count nobody twice; nothing can be taken out of one. Who takes records away marks their
-hours, and beat's next count reads those hours again; until then they may hold who is gone.
+hours, and beat's next count reads those again, with their minutes; until then they may hold who is gone.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, null, select, type_coerce
 from sqlalchemy.types import LargeBinary
 
-from db import sketches
-from db.counted import AnySelect, Scope, lacking, whole
+from db import minutes, sketches
+from db.counted import AnySelect, Scope, lacking, whole, within
+from db.minutes import TrafficVisitorMinute, VisitorKey
 from db.models import CleanRecord
 from db.traffic import Condition, TrafficVisitors, as_text, truncated
 
-#: An hour and the number of a source.
+#: An hour, or the unit that is asked for, and the number of a source.
 Hour = tuple[datetime, int]
 #: Hours of sources that are read again, or merged, in one go.
 HOURS_AT_ONCE = 100
-_HOUR, _INSTANT = timedelta(hours=1), timedelta(microseconds=1)
+_HOUR, _MINUTE, _INSTANT = timedelta(hours=1), timedelta(minutes=1), timedelta(microseconds=1)
 
 
 def visitor(dialect: str) -> Any:
@@ -58,16 +60,29 @@ def renew(connection: Connection) -> bool:
     hours: list[Hour] = [
         (row[0], row[1]) for row in connection.execute(marked.distinct().limit(HOURS_AT_ONCE))
     ]
+    since = minutes.stored_since(datetime.now(UTC))
     for hour, source_id in hours:
         connection.execute(delete(TrafficVisitors).where(*_of(TrafficVisitors, hour, source_id)))
-        own = CleanRecord.timestamp.between(hour, hour + (_HOUR - _INSTANT))
-        keep(connection, read(connection, (CleanRecord.source_id == source_id) & own))
+        last = hour + (_HOUR - _INSTANT)
+        own = (CleanRecord.source_id == source_id) & CleanRecord.timestamp.between(hour, last)
+        if hour < since:
+            keep(connection, read(connection, own))
+            continue
+        minute = TrafficVisitorMinute.minute.between(hour, last)
+        connection.execute(
+            delete(TrafficVisitorMinute).where(TrafficVisitorMinute.source_id == source_id, minute)
+        )
+        found = _placed(connection.execute(_of_records("minute", connection.dialect.name).where(own)))
+        minutes.keep_visitors(connection, found)
+        places = chain.from_iterable(each.items() for each in found.values())
+        if found:
+            keep(connection, {(hour, source_id): sketches.sketch(places)})
     return len(hours) == HOURS_AT_ONCE
 
 
 def read(connection: Connection, condition: Condition) -> dict[Hour, bytes]:
     """Return the visitors of some records, by hour and source."""
-    return _sketched(connection.execute(_of_records(connection.dialect.name).where(condition)))
+    return _sketched(connection.execute(_of_records("hour", connection.dialect.name).where(condition)))
 
 
 def of_range(connection: Connection, scope: Scope) -> dict[Hour, list[bytes]]:
@@ -80,23 +95,47 @@ def of_range(connection: Connection, scope: Scope) -> dict[Hour, list[bytes]]:
     for hour, source_id, sketch in connection.execute(query):
         if sketch is not None:
             found[hour, source_id].append(sketches.unpacked(sketch))
-    for records in lacking(scope, _HOUR, _of_records(connection.dialect.name)):
+    for records in lacking(scope, _HOUR, _of_records("hour", connection.dialect.name)):
         for key, registers in _sketched(connection.execute(records)).items():
             found[key].append(registers)
     return found
 
 
-def _of_records(dialect: str) -> AnySelect:
-    hour = truncated("hour", CleanRecord.timestamp, dialect).label("hour")
+def of_minutes(connection: Connection, scope: Scope) -> dict[VisitorKey, list[bytes]]:
+    """Return the visitors of a range, by minute and source; some minutes in several sketches."""
+    found: dict[VisitorKey, list[bytes]] = defaultdict(list)
+    records, own = _of_records("minute", connection.dialect.name), TrafficVisitorMinute
+    before, scope = minutes.halves(connection, scope)
+    lacks = [within(before, records), *lacking(scope, _MINUTE, records)]
+    first, last = whole(scope, _MINUTE)
+    query = select(own.minute, own.source_id, own.sketch).where(own.minute >= first, own.minute < last)
+    if scope.source_id is not None:
+        query = query.where(own.source_id == scope.source_id)
+    for minute, source_id, sketch in connection.execute(query):
+        found[minute, source_id].append(sketches.unpacked(sketch))
+    for each in lacks:
+        for key, registers in _sketched(connection.execute(each)).items():
+            found[key].append(registers)
+    return found
+
+
+def _of_records(unit: str, dialect: str) -> AnySelect:
+    moment = truncated(unit, CleanRecord.timestamp, dialect).label(unit)
     who = visitor(dialect).label("visitor")
-    return select(hour, CleanRecord.source_id, who).where(who.is_not(None)).distinct()
+    return select(moment, CleanRecord.source_id, who).where(who.is_not(None)).distinct()
 
 
 def _sketched(rows: Iterable[Any]) -> dict[Hour, bytes]:
-    places: dict[Hour, list[tuple[int, int]]] = defaultdict(list)
-    for hour, source_id, name in rows:
-        places[hour, source_id].append(sketches.place(name))
-    return {key: sketches.sketch(found) for key, found in places.items()}
+    return {key: sketches.sketch(found.items()) for key, found in _placed(rows).items()}
+
+
+def _placed(rows: Iterable[Any]) -> dict[Hour, sketches.Places]:
+    places: dict[Hour, sketches.Places] = defaultdict(dict)
+    for moment, source_id, name in rows:
+        register, run = sketches.place(name)
+        known = places[moment, source_id]
+        known[register] = max(known.get(register, 0), run)
+    return places
 
 
 def merge(connection: Connection, since: datetime, until: datetime) -> None:

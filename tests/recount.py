@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, func, select
 
-from db import counting, sketches
+from db import counting, minutes, sketches
 from db.durations import LONGEST_SECONDS
 from db.engine import reading
 from db.ledger import CLEAN
+from db.minutes import TrafficLatencyMinute, TrafficVisitorMinute
 from db.models import CleanRecord, Segment
 from db.traffic import LARGEST_SIZE, TrafficDay, TrafficLatency, TrafficMinute, TrafficVisitors
 
@@ -25,7 +27,9 @@ def differences(engine: Engine, source_ids: Sequence[int]) -> list[str]:
         left = connection.scalar(uncounted.where(Segment.source_id.in_(source_ids)))
         if left:
             return [f"counts: {left} segments are not counted"]
-        told, made = _told(connection, source_ids), _made(connection, source_ids)
+        since = minutes.answered_since(connection, datetime.now(UTC))
+        told = _told(connection, source_ids) | _told_by_minute(connection, source_ids, since)
+        made = _made(connection, source_ids, since)
     return [
         f"counts: {name} differ by {_apart(told[name], made[name])}"
         for name in made
@@ -57,6 +61,29 @@ def _told(connection: Connection, source_ids: Sequence[int]) -> dict[str, Counte
     return found | {"visitors": +visitors}
 
 
+def _told_by_minute(
+    connection: Connection, source_ids: Sequence[int], since: datetime
+) -> dict[str, Counter[Any]]:
+    """Return what the tables of minutes say, from a minute on."""
+    timed, own = TrafficLatencyMinute, TrafficVisitorMinute
+    latencies: Counter[Any] = Counter()
+    columns = (timed.minute, timed.source_id, timed.part, timed.host, timed.histogram)
+    for *key, histogram in connection.execute(
+        select(*columns).where(timed.source_id.in_(source_ids), timed.minute >= since)
+    ):
+        latencies[*key, "hits"] += sum(minutes.unpacked(histogram).values())
+    visitors: Counter[Any] = Counter()
+    for minute, source_id, sketch in connection.execute(
+        select(own.minute, own.source_id, own.sketch).where(
+            own.source_id.in_(source_ids), own.minute >= since
+        )
+    ):
+        for register, run in sketches.places(sketches.unpacked(sketch)).items():
+            visitors[minute, source_id, register] = max(visitors[minute, source_id, register], run)
+    kept = Counter({key: number for key, number in latencies.items() if number})
+    return {"minutes of latencies": kept, "minutes of visitors": visitors}
+
+
 def _summed(connection: Connection, key: Any, source_ids: Sequence[int], sized: bool) -> Counter[Any]:
     model = key[0].class_
     query: Select[Any] = select(*key, model.hits, model.bytes if sized else model.hits)
@@ -67,11 +94,10 @@ def _summed(connection: Connection, key: Any, source_ids: Sequence[int], sized: 
     return Counter({key: number for key, number in sums.items() if number})
 
 
-def _made(connection: Connection, source_ids: Sequence[int]) -> dict[str, Counter[Any]]:
+def _made(connection: Connection, source_ids: Sequence[int], since: datetime) -> dict[str, Counter[Any]]:
     """Return the same from the records, a row at a time."""
-    found: dict[str, Counter[Any]] = {
-        name: Counter() for name in ("minutes", "days", "latencies", "visitors")
-    }
+    names = ("minutes", "days", "latencies", "visitors", "minutes of latencies", "minutes of visitors")
+    found: dict[str, Counter[Any]] = {name: Counter() for name in names}
     records = select(*CleanRecord.__table__.columns).where(CleanRecord.source_id.in_(source_ids))
     for row in connection.execute(records):
         minute = row.timestamp.replace(second=0, microsecond=0)
@@ -88,12 +114,22 @@ def _made(connection: Connection, source_ids: Sequence[int]) -> dict[str, Counte
             took = getattr(row, f"{part}_seconds")
             if took is not None and 0 <= took <= LONGEST_SECONDS:
                 found["latencies"][hour, row.source_id, part, host, "hits"] += 1
+                if minute >= since:
+                    found["minutes of latencies"][minute, row.source_id, part, host, "hits"] += 1
         visitor = row.ip or row.client_host or row.user_name
         if visitor is not None:
-            register, run = sketches.place(visitor)
-            key = hour, row.source_id, register
-            found["visitors"][key] = max(found["visitors"][key], run)
+            _came(found["visitors"], (hour, row.source_id), visitor)
+            _came(
+                found["minutes of visitors"] if minute >= since else Counter(),
+                (minute, row.source_id),
+                visitor,
+            )
     return found
+
+
+def _came(visitors: Counter[Any], key: tuple[Any, ...], visitor: str) -> None:
+    register, run = sketches.place(visitor)
+    visitors[*key, register] = max(visitors[*key, register], run)
 
 
 def _count(counts: Counter[Any], key: tuple[Any, ...], size: int | None) -> None:

@@ -94,7 +94,7 @@ def ranked_period(period: Period) -> Period:
 
 
 def latency_unit(period: Period) -> timedelta:
-    """Return over which units of time latencies of a period are told: minutes are not counted beforehand."""
+    """Return over which units of time latencies of a period are told."""
     if period.length <= _EXACT:
         return timedelta(minutes=1)
     return timedelta(hours=1) if period.length <= _BY_HOUR else _DAY

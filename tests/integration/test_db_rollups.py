@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db import counting
+from db import counting, minutes
 from db.cleaned import Choice
 from db.counted import Scope
 from db.queries import Answer, answer
@@ -48,6 +48,11 @@ def lines(count: int = 600) -> list[dict[str, Any]]:
 
 LINES = lines()
 BLOCK = b"".join(json.dumps(each).encode() + b"\n" for each in LINES)
+
+
+@pytest.fixture(params=["minutes counted", "minutes forgotten"], autouse=True)
+def _minutes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minutes, "KEPT", timedelta(days=366_000 if "counted" in request.param else 0))
 
 
 @pytest.fixture(params=["counted", "not counted", "replayed", "replayed and counted"])
@@ -126,13 +131,18 @@ def check_slowest_paths(ask: Callable[..., Answer]) -> None:
 
 def check_visitors(ask: Callable[..., Answer]) -> None:
     """Few visitors are counted nearly exactly, in an hour, a day, and all of a range."""
-    by_hour, by_day = defaultdict(set), defaultdict(set)
+    by_minute, by_hour, by_day = defaultdict(set), defaultdict(set), defaultdict(set)
     for each in LINES:
         moment = datetime.fromisoformat(each["time"])
+        by_minute[moment.replace(second=0)].add(each["remote_addr"])
         by_hour[moment.replace(minute=0, second=0)].add(each["remote_addr"])
         by_day[moment.replace(hour=0, minute=0, second=0)].add(each["remote_addr"])
 
-    for name, wanted in (("visitors_by_hour", by_hour), ("visitors_by_day", by_day)):
+    for name, wanted in (
+        ("visitors_by_minute", by_minute),
+        ("visitors_by_hour", by_hour),
+        ("visitors_by_day", by_day),
+    ):
         found = ask(name).rows
         assert [row[0] for row in found] == sorted(wanted)
         assert [row[1] for row in found] == pytest.approx([len(wanted[row[0]]) for row in found], rel=0.05)
@@ -156,11 +166,12 @@ def check_totals(ask: Callable[..., Answer]) -> None:
 
 def check_a_part_of_an_hour(ask: Callable[..., Answer]) -> None:
     """What lies beside the whole hours of a range is read from the records."""
-    scope = Scope(SINCE + timedelta(minutes=30), SINCE + timedelta(minutes=150))
+    scope = Scope(SINCE + timedelta(minutes=30.5), SINCE + timedelta(minutes=150.5))
     within = [each for each in LINES if scope.since <= datetime.fromisoformat(each["time"]) < scope.until]
     timed = [each for each in within if 0 <= each.get("request_time", -1) <= 1e6]
 
-    assert sum(row[1] for row in ask("latency_by_hour", scope).rows) == len(timed)
+    for name in ("latency_by_minute", "latency_by_hour"):
+        assert sum(row[1] for row in ask(name, scope).rows) == len(timed)
     assert ask("totals", scope).rows[0][0] == len(within)
     visitors = len({each["remote_addr"] for each in within})
     assert ask("visitors", scope).rows[0] == pytest.approx((visitors,), rel=0.05)

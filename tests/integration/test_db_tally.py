@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
-from db import counting, roles, tally
+from db import counting, minutes, roles, sketches, tally
 from db.engine import reading, transaction
 from db.faults import ValuesRefused
 from db.store import CleanStore
@@ -33,6 +34,11 @@ ODD = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _minutes_of_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minutes, "KEPT", timedelta(days=366_000))
+
+
 def lines(name: str) -> Iterator[bytes]:
     """Yield lines of a format: its corpus, generated ones, damaged ones, and those of nobody."""
     rng = random.Random(name)
@@ -52,6 +58,8 @@ def contents(engine: Engine) -> dict[str, Any]:
         "traffic_days": ("day, source_id, kind, value, status", "hits, bytes, timed, microseconds"),
         "traffic_latencies": ("hour, source_id, part, host, bucket", "hits"),
         "traffic_visitors": ("hour, source_id, sketch", "1"),
+        "traffic_latency_minutes": ("minute, source_id, part, host, histogram", "1"),
+        "traffic_visitor_minutes": ("minute, source_id, sketch", "1"),
     }
     found = {}
     with reading(engine) as connection:
@@ -62,12 +70,16 @@ def contents(engine: Engine) -> dict[str, Any]:
                 tuple(bytes(v) if isinstance(v, memoryview) else v for v in r)
                 for r in connection.execute(text(query))
             ]
-            found[table] = sorted(rows, key=repr)
+            found[table] = sorted(rows if "sketch" not in key else _places(rows), key=repr)
     return found
 
 
-def _plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value
+def _places(rows: list[Any]) -> list[Any]:
+    """Return rows with what their sketches say, however these are stored."""
+    return [
+        tuple(sketches.unpacked(value) if isinstance(value, bytes) else value for value in row)
+        for row in rows
+    ]
 
 
 def recount(engine: Engine) -> dict[str, Any]:

@@ -228,6 +228,7 @@ def test_counts_of_an_older_version_are_carried_over(engine: Engine) -> None:
     counted, before = answers(engine), sorted(map(str, days(engine)))
     with transaction(engine) as connection:
         connection.execute(text("DELETE FROM traffic_days WHERE kind IN ('path', 'error')"))
+        command.downgrade(schema._config(connection), "0012")
         connection.execute(text("DROP INDEX ix_traffic_days_unsplit"))
         command.stamp(schema._config(connection), "0011")
     count_as_before(engine)

@@ -25,8 +25,10 @@ OWN = {
     "alerts": {"channel"},
     "traffic_days": {"kind"},
     "traffic_latencies": {"part"},
+    "traffic_latency_minutes": {"part", "histogram"},
     # Hashes of visitors, made anew where records went.
     "traffic_visitors": {"sketch"},
+    "traffic_visitor_minutes": {"sketch"},
 }
 
 
