@@ -97,12 +97,13 @@ class Settings(Connections):
         le=256,
         description="children of the lake pool that `run` starts",
     )
-    clean_concurrency: int | None = Field(
-        None,
+    # Its stage costs twice what the lake's does; on SQLite, with its one writer, one parses while one stores.
+    clean_concurrency: int = Field(
+        2,
         alias="SLUICE_CLEAN_CONCURRENCY",
         ge=1,
         le=256,
-        description="children of the clean pool that `run` starts; 2 where the database takes two writers",
+        description="children of the clean pool that `run` starts",
     )
     audit_seconds: float = Field(
         60.0, alias="SLUICE_AUDIT_SECONDS", ge=1, description="time between two audits with repair by beat"
@@ -251,11 +252,6 @@ class Settings(Connections):
     def sqlalchemy_url(self) -> str:
         """The database URL for SQLAlchemy, secret included: never print it."""
         return self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'sluice.db'}"
-
-    @property
-    def clean_children(self) -> int:
-        """Children of the clean pool: its stage costs twice what the lake's does; SQLite has one writer."""
-        return self.clean_concurrency or (1 if self.embedded_database else 2)
 
     @property
     def format_choice(self) -> FormatChoice:
