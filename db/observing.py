@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     case,
     func,
     literal,
@@ -54,11 +55,15 @@ class StoredLines:
 
     def _rows(self, columns: Iterable[Any], condition: Condition | None = None) -> Iterator[Any]:
         query = select(*columns).where(self._within)
-        return iter(self._connection.execute(query if condition is None else query.where(condition)))
+        return iter(self._all(query if condition is None else query.where(condition)))
 
-    def _grouped(self, keys: Sequence[Any], condition: Condition | None = None) -> list[Any]:
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        # At once: one by one, rows cost twice as much.
+        return self._connection.execute(query).all()
+
+    def _grouped(self, keys: Sequence[Any], condition: Condition | None = None) -> Sequence[Any]:
         query = select(*keys, func.count(), func.min(_OWN.line_start)).where(self._within).group_by(*keys)
-        return list(self._connection.execute(query if condition is None else query.where(condition)))
+        return self._all(query if condition is None else query.where(condition))
 
     @cached_property
     def _extent(self) -> dict[str, Any]:
@@ -175,7 +180,7 @@ class StoredLines:
         kinds = [func.sum(case((_OWN.status.between(low, low + 99), 1), else_=0)) for low in (400, 500)]
         keys = (self._minute, _HOST)
         query = select(*keys, func.count(), *kinds).where(self._within).group_by(*keys)
-        return [Minute(row[0], row[1], *map(int, row[2:])) for row in self._connection.execute(query)]
+        return [Minute(row[0], row[1], *map(int, row[2:])) for row in self._all(query)]
 
     def failed(self) -> Sequence[Failed]:
         """Return the counts of errors by minute, path and status."""
@@ -205,4 +210,4 @@ class StoredLines:
         bad = level.in_(ERROR_LEVELS) & _OWN.message.is_not(None) & _OWN.continues.is_(None)
         first = type_coerce(func.min(_OWN.timestamp), Moment())
         query = select(first, level, message, func.min(_OWN.line_start)).where(self._within, bad)
-        return [Said(*row) for row in self._connection.execute(query.group_by(level, message))]
+        return [Said(*row) for row in self._all(query.group_by(level, message))]

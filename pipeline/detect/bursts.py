@@ -40,9 +40,8 @@ class Bursts:
     def sightings(self, lines: Lines) -> Iterator[Sighting]:
         """Count further lines; yield what exceeds a rule."""
         if rule := self._rules.get("brute-force"):
-            logins = lines.logins(
-                [t.text for t in lines.texts() if t.field == "url" and _is_login(rule, t.text)]
-            )
+            paths = {each.text for each in lines.texts() if each.field == "url"}
+            logins = lines.logins([path for path in sorted(paths) if _is_login(rule, path)])
             yield from self._exceeding(rule, ((each.address, each) for each in logins))
             if by_user := self._rules.get("brute-force-user"):
                 yield from self._exceeding(by_user, ((each.user, each) for each in logins))

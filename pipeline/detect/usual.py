@@ -1,6 +1,7 @@
 """What is usual for each count of a source, at that time of day; how far a count is from it."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,13 +53,18 @@ class Usual:
     def __init__(self, stored: Any = None) -> None:
         stored = stored or {}
         self.intervals: int = stored.get("intervals", 0)
-        self._known: dict[tuple[str, str], Expectation] = {
-            (kind, subject): Expectation(each) for kind, subject, each in stored.get("known", [])
-        }
+        # By kind and subject, the one judged last at the end.
+        self._known: defaultdict[str, dict[str, Expectation]] = defaultdict(dict)
+        for kind, subject, each in stored.get("known", []):
+            self._known[kind][subject] = Expectation(each)
 
     def as_json(self) -> Any:
         """Return what is known as JSON takes it."""
-        known = [[kind, subject, each.as_json()] for (kind, subject), each in self._known.items()]
+        known = [
+            [kind, subject, each.as_json()]
+            for kind, own in self._known.items()
+            for subject, each in own.items()
+        ]
         return {"intervals": self.intervals, "known": known}
 
     def judge(
@@ -68,20 +74,17 @@ class Usual:
 
         With `was_nothing` a subject that is new in a source that is known was usually 0.
         """
-        expected = self._known.pop((kind, subject), None) or Expectation()
+        own = self._known[kind]
+        expected = own.pop(subject, None) or Expectation()
         known = (self.intervals if was_nothing else expected.count) >= LEARNT
         usual = expected.at(moment)
         deviations = (measure.value - usual) / expected.noise(measure)
         expected.learn(measure, moment, suspicious=known and abs(deviations) >= SUSPICIOUS)
-        self._known[kind, subject] = expected
-        self._forget(kind)
+        own[subject] = expected
+        if len(own) > MOST_KNOWN:
+            del own[min(own, key=lambda known: own[known].at(None))]
         return Judged(usual, deviations, known)
 
     def subjects(self, kind: str) -> list[str]:
         """Return the subjects of a kind that are known."""
-        return [subject for known, subject in self._known if known == kind]
-
-    def _forget(self, kind: str) -> None:
-        own = [key for key in self._known if key[0] == kind]
-        if len(own) > MOST_KNOWN:
-            del self._known[min(own, key=lambda key: self._known[key].at(None))]
+        return list(self._known[kind])
