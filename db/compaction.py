@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Engine,
     FromClause,
     MetaData,
     Table,
@@ -23,11 +24,13 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    text,
     true,
     union_all,
 )
 
 from db import minutes, visitors
+from db.faults import translated
 from db.traffic import (
     ERROR,
     FIRST_ERROR,
@@ -42,6 +45,11 @@ from db.traffic import (
 _DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
 #: A line may say that it was written so much later than now; what is later still is no day that comes next.
 AHEAD = _DAY
+_COMPACTED: tuple[type[Counts], ...] = (TrafficDay, TrafficMinute, TrafficLatency)
+_OWN = text("""
+    SELECT relname FROM pg_class
+    WHERE relname = ANY(:names) AND pg_table_is_visible(oid) AND pg_has_role(relowner, 'USAGE')
+""")
 #: Makes the query for the rows that stand for others, with the columns of `_columns`.
 _Made = Callable[[FromClause], Any]
 
@@ -73,9 +81,9 @@ def end_of(day: datetime) -> datetime:
     return day + (_DAY - _INSTANT)
 
 
-def compact(connection: Connection, since: datetime) -> None:
-    """Make rows with one key one, of the day that begins then."""
-    until, day = end_of(since), TrafficDay.day == since.date()
+def compact(connection: Connection, since: datetime) -> bool:
+    """Make rows with one key one, of the day that begins then; return whether there were any."""
+    until, day, is_changed = end_of(since), TrafficDay.day == since.date(), False
     _replace(connection, TrafficDay, day & UNSPLIT, _split)
     minute, hour = TrafficMinute.minute, TrafficLatency.hour
     for model, own in (
@@ -85,9 +93,27 @@ def compact(connection: Connection, since: datetime) -> None:
     ):
         if connection.execute(_several(model, own)).first():
             _replace(connection, model, own, partial(_added_up, model))
+            is_changed = True
     visitors.merge(connection, since, until)
     minutes.merge(connection, since, until)
     minutes.forget(connection, datetime.now(UTC))
+    return is_changed
+
+
+def vacuum(engine: Engine) -> None:
+    """Free the room of rows that are gone, where this role may: autovacuum comes when much more is gone.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    if engine.dialect.name != "postgresql":
+        return
+    with translated(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        tables = connection.scalars(_OWN, {"names": [model.__tablename__ for model in _COMPACTED]}).all()
+        if tables:
+            connection.execute(text(f"VACUUM (ANALYZE, SKIP_LOCKED) {', '.join(tables)}"))
+        connection.execute(text("RESET statement_timeout"))
 
 
 def _columns(model: type[Counts]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -22,6 +21,8 @@ from pipeline.formats.parse import collector_paused
 SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 250_000
 #: How far back from the newest day rows with one key are made one, and how long it is each older day's turn.
 COMPACTED, TURN = timedelta(days=2), timedelta(minutes=10)
+#: Returns a day that is to be compacted, from a moment on.
+_Which = Callable[[Connection, datetime | None], datetime | None]
 #: Key of the advisory lock under which segments are counted; any number that no one else uses.
 COUNT_LOCK = 0x51_0C_1C_E2
 
@@ -82,17 +83,20 @@ def count(engine: Engine) -> int:
     """
     total = 0
     summarise(engine)
-    before = _newest_day(engine)
+    first = newest = _newest_day(engine)
     while segments := _count_some(engine):
         total += segments
         summarise(engine)
+        if newest != (now := _newest_day(engine)):
+            # Days that are over now, while their rows are few: the next day takes the room of what goes.
+            _compact_from(engine, newest and newest - COMPACTED)
+            newest = now
     while _renew_some(engine):
         pass
-    if before != _newest_day(engine):
-        # Days that are over now, one or a year of them; at the first count every day.
-        _compact_from(engine, before and before - COMPACTED)
-    while _compact_day(engine, compaction.unsplit_day):
-        pass
+    if first != newest:
+        # Of other sources too; at the first count every day.
+        _compact_from(engine, first and first - COMPACTED)
+    _compact_days(engine, lambda connection, _: compaction.unsplit_day(connection), None)
     return total
 
 
@@ -111,28 +115,36 @@ def compact(engine: Engine) -> None:
     if older > 0:
         # What came late, or was replaced, costs its day a row for each key again.
         turn = oldest + timedelta(days=(datetime.now(UTC) - EPOCH) // TURN % older)
-        _compact_day(engine, partial(compaction.next_day, since=turn))
+        _compact_day(engine, compaction.next_day, turn)
     _compact_from(engine, newest - COMPACTED)
 
 
 def _compact_from(engine: Engine, since: datetime | None) -> None:
-    while day := _compact_day(engine, partial(compaction.next_day, since=since)):
-        since = compaction.end_of(day)
+    _compact_days(engine, compaction.next_day, since)
 
 
-def _compact_day(engine: Engine, which: Callable[[Connection], datetime | None]) -> datetime | None:
-    """Compact the day that `which` returns, in a transaction of its own; return it, None where there is none.
+def _compact_days(engine: Engine, which: _Which, since: datetime | None) -> None:
+    """Compact the days that `which` returns, one after the other, until there is none."""
+    is_changed = False
+    while found := _compact_day(engine, which, since):
+        since = compaction.end_of(found[0])
+        is_changed |= found[1]
+    if is_changed:
+        compaction.vacuum(engine)
+
+
+def _compact_day(engine: Engine, which: _Which, since: datetime | None) -> tuple[datetime, bool] | None:
+    """Compact a day in a transaction of its own; return it, and whether there was anything to do.
 
     While someone else counts it is left to them or to the next time.
     """
     with transaction(engine) as connection:
         _take_time(connection)
-        day = which(connection)
+        day = which(connection, since)
         if day is None or not _is_alone(connection):
             return None
         prefer_hashes(connection)
-        compaction.compact(connection, day)
-        return day
+        return day, compaction.compact(connection, day)
 
 
 def _newest_day(engine: Engine) -> datetime | None:
