@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,26 +42,27 @@ class MeasuredPublisher:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    def publish(self, batch: Batch) -> None:
-        """Publish, and count.
+    def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        """Publish, count each batch that is confirmed, and yield it.
 
         Raises:
             BrokerUnavailable: as the other publisher.
         """
         began = time.perf_counter()
         try:
-            self._publisher.publish(batch)
+            for batch in self._publisher.publish_all(batches):
+                _seconds.observe(time.perf_counter() - began)
+                _blocked.set(0)
+                _batches.inc()
+                _lines.inc(batch.line_count)
+                _bytes.inc(len(batch.block))
+                _batch_lines.observe(batch.line_count)
+                _batch_bytes.observe(len(batch.block))
+                yield batch
         except BrokerUnavailable:
             _retries.inc()
             _blocked.set(1)
             raise
-        _seconds.observe(time.perf_counter() - began)
-        _blocked.set(0)
-        _batches.inc()
-        _lines.inc(batch.line_count)
-        _bytes.inc(len(batch.block))
-        _batch_lines.observe(batch.line_count)
-        _batch_bytes.observe(len(batch.block))
 
 
 class CheckpointCollector(Collector):

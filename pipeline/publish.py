@@ -1,8 +1,9 @@
-"""Publish a batch once, and wait for the broker's confirm."""
+"""Publish batches once, and wait for the broker's confirms."""
 
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from kombu import Connection, Producer
 
 from pipeline import embedded, protocol, signing, topology
 from pipeline.batch import Batch
+from pipeline.confirms import Confirms
 from pipeline.errors import BrokerUnavailable, ConfigurationError
 from pipeline.settings import Settings
 from pipeline.unpacking import refuse_compression
@@ -32,14 +34,16 @@ def broker_options(settings: Settings) -> dict[str, Any]:
     return {"confirm_publish": True, "confirm_timeout": CONFIRM_SECONDS}
 
 
-def connect(settings: Settings) -> Connection:
-    """Return a connection that is not opened yet.
+def connect(settings: Settings, *, confirms: bool = True) -> Connection:
+    """Return a connection that is not opened yet; without `confirms` a publish on it waits for none.
 
     Heartbeats are off: each publish waits for its confirm with a deadline of its own, and a heartbeat frame
     would start that wait anew (py-amqp counts the time-out from the last frame of any kind).
     """
     url = settings.broker_url.get_secret_value()
     options = broker_options(settings)
+    if not confirms:
+        options.pop("confirm_publish", None)
     return Connection(
         url,
         connect_timeout=CONNECT_SECONDS,
@@ -60,6 +64,7 @@ class Publisher:
         self._settings = settings
         self._connection: Connection | None = None
         self._producer: Producer | None = None
+        self._confirms: Confirms | None = None
         self._served = False
 
     def __enter__(self) -> Self:
@@ -74,7 +79,8 @@ class Publisher:
 
     def close(self) -> None:
         """Drop the connection; the next publish makes a new one."""
-        connection, self._connection, self._producer = self._connection, None, None
+        connection = self._connection
+        self._connection = self._producer = self._confirms = None
         if connection is not None:
             with suppress(Exception):  # whatever a dying connection says, it is gone
                 connection.collect()
@@ -86,9 +92,31 @@ class Publisher:
             BrokerUnavailable: no confirm; the batch may or may not be in the queues, publish it again.
             ConfigurationError: at the first publish: the broker refuses the topology or the credentials.
         """
+        with self._mended(batch):
+            self._wait(self._send(batch, stage))
+
+    def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        """Publish batches in order to both queues, and yield each when it is confirmed.
+
+        All are sent before the first confirm is waited for, so the broker writes several at once.
+
+        Raises:
+            BrokerUnavailable, ConfigurationError: as `publish`, of the first batch that is not yielded.
+        """
+        numbers = []
+        for batch in batches:
+            with self._mended(batch):
+                numbers.append(self._send(batch, None))
+        for batch, number in zip(batches, numbers, strict=True):
+            with self._mended(batch):
+                self._wait(number)
+            yield batch
+
+    @contextmanager
+    def _mended(self, batch: Batch) -> Iterator[None]:
+        """Drop the connection after any error, and say what it means for the caller."""
         try:
-            self._publish(batch, stage)
-            self._served = True
+            yield
         except ConfigurationError as error:
             self.close()
             if not self._served:
@@ -102,11 +130,19 @@ class Publisher:
             self.close()
             raise BrokerUnavailable(f"{batch!r} was not confirmed: {error}") from error
 
-    def _publish(self, batch: Batch, stage: topology.Stage | None) -> None:
+    def _wait(self, number: int) -> None:
+        if self._confirms is not None:
+            self._confirms.wait(number, CONFIRM_SECONDS)
+        self._served = True
+
+    def _send(self, batch: Batch, stage: topology.Stage | None) -> int:
+        """Send a batch and return the number of its confirm; the embedded transport is done with it then."""
         producer = self._ready()
         exchange = "" if stage else topology.LOGS.name
+        body = protocol.body(signing.signed(batch.encode(), self._settings.signing_keys))
+        number = self._confirms.expect() if self._confirms else 0
         producer.publish(
-            protocol.body(signing.signed(batch.encode(), self._settings.signing_keys)),
+            body,
             exchange=exchange,
             routing_key=stage.queue_name if stage else topology.ROUTING_KEY,
             serializer="msgpack",
@@ -122,14 +158,17 @@ class Publisher:
             correlation_id=batch.id,
             delivery_mode="persistent",
             mandatory=True,
-            confirm_timeout=CONFIRM_SECONDS,
+            timeout=CONFIRM_SECONDS,
         )
+        return number
 
     def _ready(self) -> Producer:
         if self._producer is None:
-            self._connection = connect(self._settings)
+            self._connection = connect(self._settings, confirms=False)
             topology.declare(self._connection)
-            self._producer = Producer(self._connection.channel())
+            channel = self._connection.channel()
+            self._producer = Producer(channel)
+            self._confirms = None if self._settings.embedded_broker else Confirms(channel)
         return self._producer
 
 

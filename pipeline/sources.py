@@ -87,20 +87,21 @@ class Sources:
                     self._see(sighting)
         self._resolve()
 
-    def next_batch(self, tail: Tail, now: float) -> Batch | None:
-        """Return the next batch of a tail; None, and the tail is not ready any more, while there is none."""
+    def next_batches(self, tail: Tail, now: float, most: int) -> list[Batch]:
+        """Return the next batches of a tail, at most so many; with none it is not ready any more."""
         self._now = now
         content = self._files.content(tail)
-        batch = None
+        batches: list[Batch] = []
         if content is not None and tail.generation is not None:
             flush = self._rules.once or tail.archive or self._has_ended(tail)
+            source = self._source(tail.generation, tail)
             try:
-                batch = tail.next_batch(content, self._source(tail.generation, tail), flush=flush)
+                batches = tail.next_batches(content, source, most, flush=flush)
             except Replaced:
                 self._truncated(tail)
-        if batch is None:
+        if not batches:
             self._leave(tail, content)
-        return batch
+        return batches
 
     def settle(self, tail: Tail) -> None:
         """Take a tail whose batch was confirmed out of the ready ones if nothing is left to read."""

@@ -128,32 +128,43 @@ class Tail:
             return content.read(len(self.head), 0) == self.head
         return self.generation.fingerprint.still_before(content, self.generation.offset)
 
-    def next_batch(self, content: Content, source: Source, *, flush: bool) -> Batch | None:
-        """Return the next batch, or None while there is none.
+    def next_batches(self, content: Content, source: Source, most: int, *, flush: bool) -> list[Batch]:
+        """Return the next batches, none while there is none; another one only behind a full one.
 
         Raises:
             Replaced: the file was truncated or written anew since it was last looked at.
         """
-        block = self.cutter.next(content, self.offset, flush=flush)
-        # After the read: a truncation between the two shows here.
-        if not self.intact(content):
-            raise Replaced
-        if nul_count := self.cutter.nul_run_at(self.offset):
-            logger.warning(
-                "%s: %d NUL bytes at offset %d where lines should be; they are kept in the lake",
-                shown(self.path),
-                nul_count,
-                self.offset,
-            )
-        return Batch(source, self.offset, block) if block else None
+        batches: list[Batch] = []
+        offset = self.offset
+        while not batches or (len(batches) < most and self._is_full(batches[-1])):
+            block = self.cutter.next(content, offset, flush=flush)
+            # After the read: a truncation between the two shows here.
+            if not self.intact(content):
+                if batches:
+                    break  # what was read before it is good; the next call says the rest
+                raise Replaced
+            if nul_count := self.cutter.nul_run_at(offset):
+                logger.warning(
+                    "%s: %d NUL bytes at offset %d where lines should be; they are kept in the lake",
+                    shown(self.path),
+                    nul_count,
+                    offset,
+                )
+            if not block:
+                break
+            batches.append(Batch(source, offset, block))
+            offset += len(block)
+        return batches
+
+    def _is_full(self, batch: Batch) -> bool:
+        return len(batch.block) * 2 >= self.limits.byte_size or batch.line_count >= self.limits.line_count
 
     def confirmed(self, batch: Batch, not_before: float) -> None:
         """Take in that a batch was confirmed; unless it was full, the next waits until `not_before`."""
         while self._seen and self._seen[0][0] <= batch.end:
             self._seen.popleft()
-        full = len(batch.block) * 2 >= self.limits.byte_size or batch.line_count >= self.limits.line_count
         self.head = b""
-        self.not_before = 0.0 if full else not_before
+        self.not_before = 0.0 if self._is_full(batch) else not_before
         self.size = self.size if self.archive else max(self.size, batch.end)
         self.describe()
 

@@ -5,7 +5,7 @@ import random
 import resource
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline import failpoint
@@ -33,6 +33,9 @@ SWEEP_SHARE = 0.05
 MOST_SWEEPS_SKIPPED = 10
 #: Longest sleep, in seconds: the answer to a request to stop waits no longer.
 SLEEP_SECONDS = 0.25
+#: Most full batches of one source that wait for their confirms together: the broker writes them to disk in
+#: one go. Only where nothing else is to be read: a flood takes no more than a batch from the others.
+RUN_BATCHES = 4
 #: Descriptors left to everything that is not a log file.
 OTHER_FILES = 128
 
@@ -40,11 +43,12 @@ OTHER_FILES = 128
 class Publisher(Protocol):
     """Where batches go."""
 
-    def publish(self, batch: Batch) -> None:
-        """Return after the broker's confirm for this batch.
+    def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        """Publish batches in order, and yield each after the broker's confirm for it.
 
         Raises:
-            BrokerUnavailable: nothing is promised about the batch; it will be published again.
+            BrokerUnavailable: nothing is promised about the batches that were not yielded; they will be
+                published again.
         """
 
 
@@ -70,7 +74,7 @@ class Loop:
         self._file_bytes_per_second = file_bytes_per_second
         self._sweep_share = sweep_share
         self._next_sweep = float("-inf")
-        self._pending: tuple[Tail, Generation, Batch] | None = None
+        self._pending: tuple[Tail, Generation, list[Batch]] | None = None
         self._retry_at = 0.0
         self._failed_count = 0
 
@@ -85,7 +89,7 @@ class Loop:
         return self._pending is not None
 
     def step(self, now: float, hints: Sequence[str] = ()) -> float:
-        """Look, publish one batch of every ready source, and return the seconds until the next step."""
+        """Look, publish a batch of every ready source or some of the only one; return the seconds to wait."""
         if now >= self._next_sweep:
             self._sweep(now)
         elif hints:
@@ -112,18 +116,20 @@ class Loop:
     def _publish_ready(self, now: float) -> float:
         wait = float("inf")
         # One batch of each in turn: a flood in one file takes a batch from the others, and no more.
-        for tail in self.sources.turn():
+        tails = self.sources.turn()
+        most = RUN_BATCHES if len(tails) == 1 and not self._file_bytes_per_second else 1
+        for tail in tails:
             if tail.paced_until > now:
                 wait = min(wait, tail.paced_until - now)
                 continue
             if tail.not_before > now and tail.size - tail.offset < tail.limits.byte_size:
                 wait = min(wait, tail.not_before - now)
                 continue
-            batch = self.sources.next_batch(tail, now)
-            if batch is None or tail.generation is None:
+            batches = self.sources.next_batches(tail, now, most)
+            if not batches or tail.generation is None:
                 continue
             failpoint.reach("watcher.read")
-            self._pending = (tail, tail.generation, batch)
+            self._pending = (tail, tail.generation, batches)
             self._publish_pending(now)
             if self._pending:
                 return self._retry_at - now
@@ -134,22 +140,27 @@ class Loop:
         assert self._pending is not None
         if now < self._retry_at:
             return self._retry_at - now
-        tail, generation, batch = self._pending
+        tail, generation, batches = self._pending
         failpoint.reach("watcher.publishing")
         try:
-            self._publisher.publish(batch)
+            for batch in self._publisher.publish_all(tuple(batches)):
+                del batches[0]
+                self._confirmed(tail, generation, batch, now)
         except BrokerUnavailable as error:
-            return self._back_off(now, batch, error)
+            return self._back_off(now, batches[0], error)
+        self._pending = None
+        return 0.0
+
+    def _confirmed(self, tail: "Tail", generation: "Generation", batch: Batch, now: float) -> None:
         failpoint.reach("watcher.confirmed")
         logger.debug("published %r", batch, extra={"batch_id": batch.id})
-        self._pending, self._failed_count, self._retry_at = None, 0, 0.0
+        self._failed_count, self._retry_at = 0, 0.0
         generation.confirm(batch.block, batch.end)
         if tail.generation is generation:
             tail.confirmed(batch, now + self._period_seconds)
             tail.pace(now, len(batch.block), self._file_bytes_per_second)
             self.sources.settle(tail)
         self._store.save(generation)
-        return 0.0
 
     def _back_off(self, now: float, batch: Batch, error: BrokerUnavailable) -> float:
         if not self._failed_count:

@@ -1,6 +1,7 @@
 """Doubles that implement the Protocols of the pipeline."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from pipeline.batch import Batch
 from pipeline.errors import BrokerUnavailable
@@ -13,22 +14,33 @@ class FakePublisher:
         batches: what was confirmed, in order.
         refuse_count: so many of the next publishes are refused.
         forget_count: so many of the next publishes are taken, but their confirm never comes.
+        refuse_from: of the next run, the batch of this number is refused; -1 for none.
+        asked: the batches of each call, in order.
     """
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.refuse_count = 0
         self.forget_count = 0
+        self.refuse_from = -1
+        self.asked: list[Sequence[Batch]] = []
 
-    def publish(self, batch: Batch) -> None:
-        """Keep the batch, or refuse it."""
-        if self.refuse_count:
-            self.refuse_count -= 1
-            raise BrokerUnavailable("refused as told")
-        self.batches.append(batch)
-        if self.forget_count:
-            self.forget_count -= 1
-            raise BrokerUnavailable("the confirm is lost as told")
+    def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        """Keep batches, or refuse one and all behind it; behind a lost confirm all are taken."""
+        self.asked.append(batches)
+        for number, batch in enumerate(batches):
+            if number == self.refuse_from:
+                self.refuse_from = -1
+                raise BrokerUnavailable("refused as told")
+            if self.refuse_count:
+                self.refuse_count -= 1
+                raise BrokerUnavailable("refused as told")
+            if self.forget_count:
+                self.forget_count -= 1
+                self.batches += batches[number:]
+                raise BrokerUnavailable("the confirm is lost as told")
+            self.batches.append(batch)
+            yield batch
 
     def sources(self) -> dict[str, bytes]:
         """Return what a ledger would hold of each source, by key.

@@ -1,6 +1,7 @@
 """Publishing on both transports: one publish, two queues, a confirm or an error."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 
 from pipeline import topology
 from pipeline.batch import Batch, Source
+from pipeline.confirms import Confirms
 from pipeline.depths import queue_depths
 from pipeline.errors import BrokerUnavailable, ConfigurationError
 from pipeline.publish import Publisher, connect
@@ -64,6 +66,21 @@ def test_one_publish_is_one_delivery_in_each_queue(transport: Settings) -> None:
         assert message is not None
         assert message.headers["task"] == topology.BATCH_TASK
         assert Batch.decode(message.payload[0][0]) == make_batch(0)
+
+
+def test_several_are_sent_before_the_first_confirm(transport: Settings) -> None:
+    """Batches published together are confirmed one after the other, and stand in both queues in order."""
+    batches = [make_batch(number) for number in range(4)]
+    with Publisher(transport) as publisher:
+        assert list(publisher.publish_all(batches)) == batches
+        assert list(publisher.publish_all([])) == []
+        publisher.publish(make_batch(4))
+
+    wait_until(lambda: depths(transport) == (5, 5), "five messages in each queue")
+    for number in range(5):
+        message = get(transport, CLEAN)
+        assert message is not None
+        assert Batch.decode(message.payload[0][0]) == make_batch(number)
 
 
 def test_repair_reaches_one_queue_alone(transport: Settings) -> None:
@@ -167,22 +184,23 @@ def test_refused_message_is_not_confirmed(rabbitmq: Settings) -> None:
         full = {**topology.live_arguments(LAKE), "x-max-length": 1}
         channel.queue_declare(LAKE, durable=True, auto_delete=False, arguments=full)
         channel.queue_bind(LAKE, topology.LOGS.name, topology.ROUTING_KEY)
-        publisher = Publisher(rabbitmq)
-        publisher._connection = connect(rabbitmq)
-        publisher._producer = kombu.Producer(publisher._connection.channel())
-        publisher.publish(make_batch(0))
+        with connect(rabbitmq, confirms=False) as own:
+            publisher = Publisher(rabbitmq)
 
-        def refused() -> bool:
-            try:
-                publisher._connection = publisher._connection or connect(rabbitmq)
-                publisher._producer = kombu.Producer(publisher._connection.channel())
-                publisher.publish(make_batch(1))
-            except BrokerUnavailable:
-                return True
-            return False
+            def refused() -> bool:
+                publisher._connection, here = (
+                    own,
+                    own.channel(),
+                )  # a new one would declare the queue otherwise
+                publisher._producer, publisher._confirms = kombu.Producer(here), Confirms(here)
+                try:
+                    publisher.publish(make_batch())
+                except BrokerUnavailable as error:
+                    return "refused" in str(error)
+                return False
 
-        wait_until(refused, "the full queue to refuse")
-        publisher.close()
+            assert not refused()
+            wait_until(refused, "the full queue to refuse")
 
 
 def test_batch_outlives_a_killed_broker(rabbit: PrivateRabbit, tmp_path: Path) -> None:
@@ -197,6 +215,26 @@ def test_batch_outlives_a_killed_broker(rabbit: PrivateRabbit, tmp_path: Path) -
         wait_until(lambda: _published(publisher, make_batch(1)), "the broker to take the batch")
 
     wait_until(lambda: min(depths(settings)) >= 2, "both batches in both queues")
+
+
+def test_what_was_confirmed_of_several_outlives_a_killed_broker(
+    rabbit: PrivateRabbit, tmp_path: Path
+) -> None:
+    """A broker that is killed between the confirms of a run has kept each batch that it confirmed."""
+    settings = Settings.from_environment(state_dir=tmp_path, broker_url=SecretStr(rabbit.url))
+    batches = [make_batch(number) for number in range(64)]
+    with Publisher(settings) as publisher:
+        run = publisher.publish_all(batches)
+        confirmed = [next(run)]
+        rabbit.kill()
+        with suppress(BrokerUnavailable):
+            confirmed += run
+        rabbit.start()
+        wait_until(lambda: _published(publisher, make_batch(0)), "the broker to take a batch again")
+
+    wait_until(
+        lambda: min(depths(settings)) > len(confirmed), "the confirmed ones and that one in both queues"
+    )
 
 
 def _published(publisher: Publisher, batch: Batch) -> bool:

@@ -69,7 +69,7 @@ def test_a_truncation_without_a_copy_is_counted(shipper: Shipper) -> None:
     path = shipper.append("a.log", lines(0, 1))
     shipper.work()
     shipper.publisher.refuse_count = 1000
-    shipper.append("a.log", lines(1, 3000))
+    shipper.append("a.log", lines(1, 9000))
     shipper.work()
     assert shipper.status()["a.log"].state == "blocked"
     size = path.stat().st_size

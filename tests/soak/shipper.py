@@ -5,7 +5,7 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.batch import Batch, Source
@@ -21,10 +21,12 @@ class FilePublisher:
     def __init__(self, folder: Path) -> None:
         self._file = os.open(folder / f"{os.getpid()}.spool", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
-    def publish(self, batch: Batch) -> None:
-        """Write the batch."""
-        block = batch.block
-        os.write(self._file, HEADER.pack(batch.source.key.encode(), batch.start, len(block)) + block)
+    def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        """Write each batch."""
+        for batch in batches:
+            block = batch.block
+            os.write(self._file, HEADER.pack(batch.source.key.encode(), batch.start, len(block)) + block)
+            yield batch
 
 
 def batches(folder: Path) -> Iterator[Batch]:

@@ -31,9 +31,9 @@ def test_what_is_confirmed_is_counted_once() -> None:
     batch = Batch(Source("0" * 32, "h", "/x"), 0, b"a\nbb\n")
 
     with pytest.raises(BrokerUnavailable):
-        publisher.publish(batch)
+        list(publisher.publish_all([batch]))
     assert value("sluice_watcher_blocked") == 1
-    publisher.publish(batch)
+    assert list(publisher.publish_all([batch])) == [batch]
 
     after = [value(f"sluice_published_{name}") for name in names]
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 2, 5]

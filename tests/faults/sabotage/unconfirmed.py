@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 
 from kombu import Connection, Producer
 
@@ -19,17 +20,19 @@ class Unconfirmed:
         topology.declare(self._connection)
         self._producer = Producer(self._connection.channel())
 
-    def publish(self, batch: Batch) -> None:
-        """Return when the bytes are in the buffer of the socket."""
-        self._producer.publish(
-            protocol.body(batch.encode()),
-            exchange=topology.LOGS.name,
-            routing_key=topology.ROUTING_KEY,
-            serializer="msgpack",
-            headers=protocol.headers(topology.BATCH_TASK, batch.id, argsrepr=repr(batch)),
-            correlation_id=batch.id,
-            delivery_mode="persistent",
-        )
+    def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        """Yield each batch when its bytes are in the buffer of the socket."""
+        for batch in batches:
+            self._producer.publish(
+                protocol.body(batch.encode()),
+                exchange=topology.LOGS.name,
+                routing_key=topology.ROUTING_KEY,
+                serializer="msgpack",
+                headers=protocol.headers(topology.BATCH_TASK, batch.id, argsrepr=repr(batch)),
+                correlation_id=batch.id,
+                delivery_mode="persistent",
+            )
+            yield batch
 
 
 if __name__ == "__main__":
