@@ -14,6 +14,7 @@ from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.errors import ConfigurationError, DatabaseUnavailable
 from pipeline.report.figures import Selection
 from pipeline.settings import Settings
+from tests.databases import migrate
 from tests.figures import SELECTION
 
 LINE = b'192.0.2.1 - ann [01/Mar/2026:10:00:09 +0000] "GET /a HTTP/1.1" 200 12 "-" "curl/8"\n'
@@ -81,18 +82,14 @@ def test_a_report_without_a_database_says_so(
     assert not (tmp_path / "var" / "sluice.db").exists()
 
 
-def test_a_database_that_comes_later_is_seen(
-    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_comes_later_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page need not be started again."""
     monkeypatch.setattr(reader, "AGAIN_SECONDS", 0.0)
     settings = Settings(state_dir=tmp_path / "var")
     with reader.parts(settings, "test") as parts:
         with pytest.raises(ConfigurationError, match="no database"):
             parts["sources"](SELECTION)
-        (tmp_path / "var").mkdir(exist_ok=True)
-        for file in sqlite_template.iterdir():
-            (tmp_path / "var" / file.name).write_bytes(file.read_bytes())
+        migrate(f"sqlite:///{tmp_path / 'var' / 'sluice.db'}")
 
         assert parts["sources"](SELECTION).rows == []
 
