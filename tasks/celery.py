@@ -27,6 +27,7 @@ app = Celery(
     ],
 )  # fmt: skip
 app.config_from_object("celeryconfig")
+app.events.dispatcher_cls = "tasks.events:Dispatcher"
 app.steps["consumer"].add(SignsOfLife)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import topology
 from pipeline.cli.children import BEAT
+from pipeline.depths import queue_depths
 from pipeline.topology import DATA_QUEUES, ROUTING_KEY, Stage
 from tests.faults.doubling import doubling
 from tests.faults.invariant import Unfinished, count_stored, settle, wait_stored
@@ -29,6 +30,32 @@ def test_memory_alarm(system: System, writer: Writer, rabbit: PrivateRabbit, unf
         rabbit.ctl("set_vm_memory_high_watermark", "0.4")
 
     settle(system, writer, unfinished)
+
+
+def test_pools_empty_queues_under_an_alarm(
+    system: System, writer: Writer, rabbit: PrivateRabbit, unfinished: Unfinished
+) -> None:
+    """What was queued before a memory alarm is stored during it: no pool waits for confirms of events."""
+    for stage in Stage:
+        system.stop(stage.value)
+    writer.write(1000)
+    wait_until(
+        lambda: min(_waiting(system)) >= 1000 // 50, "every batch to be queued", seen=lambda: _waiting(system)
+    )
+    rabbit.ctl("set_vm_memory_high_watermark", "0")
+    try:
+        for stage in Stage:
+            system.start(stage.value)
+        wait_stored(system, writer)
+    finally:
+        rabbit.ctl("set_vm_memory_high_watermark", "0.4")
+
+    settle(system, writer, unfinished)
+
+
+def _waiting(system: System) -> list[int]:
+    depths = queue_depths(system.settings)
+    return [depths[stage.queue_name].messages for stage in Stage]
 
 
 def test_closed_connections(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.watch import Finder, Sighting
@@ -203,11 +204,13 @@ def test_without_watches_the_sweep_goes_on(start: Callable[..., Child], limit: s
 
 def test_lost_events_are_made_good_by_the_sweep(start: Callable[..., Child]) -> None:
     """More events than the system keeps come at once: the file behind them is found by the sweep."""
-    turns = int(QUEUE_LIMIT.read_text()) // 2 + 500
+    turns = int(QUEUE_LIMIT.read_text())  # two events each: twice as many as there is room for
     child = start()
     child.append("a.log", b"0\n")
     wait_until(lambda: child.published(b"0\n") and child.watching, "the watch", seen=child.seen)
     child.process.send_signal(signal.SIGSTOP)
+    # A stop takes its time: what is read before it makes room.
+    wait_until(lambda: psutil.Process(child.process.pid).status() == psutil.STATUS_STOPPED, "the stop")
     a, b = ((child.logs / name).open("ab", buffering=0) for name in ("a.log", "b.log"))
     for _ in range(turns):
         a.write(b"a\n")
