@@ -31,7 +31,12 @@ _lines = Counter("sluice_published_lines", "Lines in confirmed batches.", regist
 _bytes = Counter("sluice_published_bytes", "Bytes in confirmed batches.", registry=REGISTRY)
 _retries = Counter("sluice_publish_retries", "Publishes without a confirm, tried again.", registry=REGISTRY)
 _blocked = Gauge("sluice_watcher_blocked", "1 while the broker takes nothing.", registry=REGISTRY)
-_seconds = Histogram("sluice_publish_seconds", "From publish to confirm.", registry=REGISTRY, buckets=SECONDS)
+_seconds = Histogram(
+    "sluice_publish_seconds",
+    "From publish, of the first of a run, to confirm.",
+    registry=REGISTRY,
+    buckets=SECONDS,
+)
 _batch_lines = Histogram("sluice_batch_lines", "Lines of a batch.", registry=REGISTRY, buckets=LINES)
 _batch_bytes = Histogram("sluice_batch_bytes", "Bytes of a batch.", registry=REGISTRY, buckets=BYTES)
 

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +24,8 @@ refuse_compression()
 
 #: Seconds to wait for a confirm before the connection is given up; the batch is then published again.
 CONFIRM_SECONDS = 15.0
+#: Seconds that a peer has for its part of the end of a connection.
+CLOSE_SECONDS = 1.0
 #: Seconds to wait for a connection.
 CONNECT_SECONDS = 5.0
 
@@ -57,7 +60,7 @@ class Publisher:
     """Publishes batches over one connection; not for use by two threads at once.
 
     A batch whose `publish` returned is held by the broker in both queues, or in the one queue named. After an
-    error the connection is dropped, because a late confirm on it could be taken for the next batch's.
+    error the connection is dropped: its channel may be closed, and a message half written.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -82,6 +85,11 @@ class Publisher:
         connection = self._connection
         self._connection = self._producer = self._confirms = None
         if connection is not None:
+            with suppress(
+                Exception
+            ):  # TLS says goodbye, and would wait for ever for a peer that reads nothing
+                if connection.connected:
+                    connection.connection.sock.settimeout(CLOSE_SECONDS)
             with suppress(Exception):  # whatever a dying connection says, it is gone
                 connection.collect()
 
@@ -93,23 +101,29 @@ class Publisher:
             ConfigurationError: at the first publish: the broker refuses the topology or the credentials.
         """
         with self._mended(batch):
-            self._wait(self._send(batch, stage))
+            confirm = self._send(batch, stage)
+            if confirm is not None:
+                confirm()
 
     def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
         """Publish batches in order to both queues, and yield each when it is confirmed.
 
-        All are sent before the first confirm is waited for, so the broker writes several at once.
+        On RabbitMQ all are sent before the first confirm is waited for, so it writes several at once.
 
         Raises:
             BrokerUnavailable, ConfigurationError: as `publish`, of the first batch that is not yielded.
         """
-        numbers = []
+        sent: list[tuple[Batch, Callable[[], None]]] = []
         for batch in batches:
             with self._mended(batch):
-                numbers.append(self._send(batch, None))
-        for batch, number in zip(batches, numbers, strict=True):
+                confirm = self._send(batch, None)
+            if confirm is None:
+                yield batch
+            else:
+                sent.append((batch, confirm))
+        for batch, confirm in sent:
             with self._mended(batch):
-                self._wait(number)
+                confirm()
             yield batch
 
     @contextmanager
@@ -117,6 +131,7 @@ class Publisher:
         """Drop the connection after any error, and say what it means for the caller."""
         try:
             yield
+            self._served = True
         except ConfigurationError as error:
             self.close()
             if not self._served:
@@ -130,17 +145,13 @@ class Publisher:
             self.close()
             raise BrokerUnavailable(f"{batch!r} was not confirmed: {error}") from error
 
-    def _wait(self, number: int) -> None:
-        if self._confirms is not None:
-            self._confirms.wait(number, CONFIRM_SECONDS)
-        self._served = True
-
-    def _send(self, batch: Batch, stage: topology.Stage | None) -> int:
-        """Send a batch and return the number of its confirm; the embedded transport is done with it then."""
+    def _send(self, batch: Batch, stage: topology.Stage | None) -> Callable[[], None] | None:
+        """Send a batch; return what waits for its confirm, None where the embedded transport has it now."""
         producer = self._ready()
         exchange = "" if stage else topology.LOGS.name
         body = protocol.body(signing.signed(batch.encode(), self._settings.signing_keys))
-        number = self._confirms.expect() if self._confirms else 0
+        confirms = self._confirms
+        number = confirms.expect() if confirms else 0
         producer.publish(
             body,
             exchange=exchange,
@@ -160,15 +171,15 @@ class Publisher:
             mandatory=True,
             timeout=CONFIRM_SECONDS,
         )
-        return number
+        return partial(confirms.wait, number, CONFIRM_SECONDS) if confirms else None
 
     def _ready(self) -> Producer:
         if self._producer is None:
             self._connection = connect(self._settings, confirms=False)
             topology.declare(self._connection)
             channel = self._connection.channel()
-            self._producer = Producer(channel)
             self._confirms = None if self._settings.embedded_broker else Confirms(channel)
+            self._producer = Producer(channel)
         return self._producer
 
 

@@ -90,12 +90,12 @@ class Settings(Connections):
     follow_links: bool = Field(
         False, alias="SLUICE_FOLLOW_LINKS", description="1: follow symbolic links to log files"
     )
-    lake_concurrency: int | None = Field(
-        None,
+    lake_concurrency: int = Field(
+        1,
         alias="SLUICE_LAKE_CONCURRENCY",
         ge=1,
         le=256,
-        description="children of the lake pool that `run` starts; 2 where the database takes two writers",
+        description="children of the lake pool that `run` starts",
     )
     # Its stage costs twice what the lake's does; on SQLite, with its one writer, one parses while one stores.
     clean_concurrency: int = Field(
@@ -252,11 +252,6 @@ class Settings(Connections):
     def sqlalchemy_url(self) -> str:
         """The database URL for SQLAlchemy, secret included: never print it."""
         return self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'sluice.db'}"
-
-    @property
-    def lake_children(self) -> int:
-        """Children of the lake pool: each mostly waits for the disk; SQLite has one writer."""
-        return self.lake_concurrency or (1 if self.embedded_database else 2)
 
     @property
     def format_choice(self) -> FormatChoice:

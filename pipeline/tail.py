@@ -16,6 +16,8 @@ from pipeline.watch import Sighting, shown
 
 logger = logging.getLogger(__name__)
 
+#: Most bytes that are read at once, in several batches: all of them are in memory until they are confirmed.
+RUN_BYTES = 16 << 20
 #: Sizes remembered with their time, to tell how old the oldest unread byte is.
 SEEN_SIZES_COUNT = 64
 
@@ -134,6 +136,8 @@ class Tail:
         Raises:
             Replaced: the file was truncated or written anew since it was last looked at.
         """
+        # What an archive holds is unfolded from its beginning again for each look behind the offset.
+        most = 1 if self.archive else min(most, max(1, RUN_BYTES // self.limits.byte_size))
         batches: list[Batch] = []
         offset = self.offset
         while not batches or (len(batches) < most and self._is_full(batches[-1])):

@@ -142,13 +142,16 @@ class Loop:
             return self._retry_at - now
         tail, generation, batches = self._pending
         failpoint.reach("watcher.publishing")
+        # After a failure the first one alone: with each try what is sent behind it would be queued once more.
+        run = batches[: 1 if self._failed_count else None]
         try:
-            for batch in self._publisher.publish_all(tuple(batches)):
+            for batch in self._publisher.publish_all(run):
                 del batches[0]
                 self._confirmed(tail, generation, batch, now)
         except BrokerUnavailable as error:
             return self._back_off(now, batches[0], error)
-        self._pending = None
+        if not batches:
+            self._pending = None
         return 0.0
 
     def _confirmed(self, tail: "Tail", generation: "Generation", batch: Batch, now: float) -> None:

@@ -14,7 +14,7 @@ class FakePublisher:
         batches: what was confirmed, in order.
         refuse_count: so many of the next publishes are refused.
         forget_count: so many of the next publishes are taken, but their confirm never comes.
-        refuse_from: of the next run, the batch of this number is refused; -1 for none.
+        refuse_from: of the next run, the batch of this number is taken and refused all the same; -1 for none.
         asked: the batches of each call, in order.
     """
 
@@ -26,11 +26,12 @@ class FakePublisher:
         self.asked: list[Sequence[Batch]] = []
 
     def publish_all(self, batches: Sequence[Batch]) -> Iterator[Batch]:
-        """Keep batches, or refuse one and all behind it; behind a lost confirm all are taken."""
+        """Keep batches, or refuse one and all behind it."""
         self.asked.append(batches)
         for number, batch in enumerate(batches):
             if number == self.refuse_from:
                 self.refuse_from = -1
+                self.batches += batches[number:]  # as when one of the two queues is full
                 raise BrokerUnavailable("refused as told")
             if self.refuse_count:
                 self.refuse_count -= 1

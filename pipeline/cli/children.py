@@ -39,7 +39,7 @@ def watcher(paths: Sequence[str], settings: Settings, *, once: bool, newest_firs
 
 def pool(stage: Stage, settings: Settings) -> Recipe:
     """Return the recipe of a stage's pool."""
-    concurrency = settings.lake_children if stage is Stage.LAKE else settings.clean_concurrency
+    concurrency = settings.lake_concurrency if stage is Stage.LAKE else settings.clean_concurrency
     # Pools need not know each other: gossip and mingle only cost messages, and files in embedded mode.
     quiet = ["--without-gossip", "--without-mingle"]
     if settings.embedded_broker:

@@ -204,7 +204,7 @@ class Format:
         return self._compile(expand(self.pattern, "exact") + r"\r?")
 
     def block_pattern(self, reading: str) -> re.Pattern[bytes]:
-        """Return the pattern of a block of lines in a reading, "quick" or "strict", for `findall`.
+        """Return the pattern of a block of lines in a reading, "quick" or "strict", for `split`.
 
         Every match holds the fields of one line, or, where they do not fit, the whole line as its last group.
         """

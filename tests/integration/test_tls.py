@@ -1,9 +1,12 @@
 """TLS to both servers: the right certificates work, and each wrong one is refused."""
 
+import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -87,6 +90,34 @@ def test_the_right_certificates_open_the_broker(trust: Trust, rabbit: TlsRabbit,
 
     for stage in Stage:
         wait_until(lambda stage=stage: queue_depths(settings)[stage.queue_name].messages, "the batch")
+
+
+def test_a_broker_that_reads_nothing_does_not_hold_the_watcher(
+    trust: Trust, rabbit: TlsRabbit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than the buffers take is not confirmed in time, and the end of TLS is not waited for either."""
+    monkeypatch.setattr(publish, "CONFIRM_SECONDS", 1.0)
+    settings = settings_of(tmp_path, rabbit.tls_url(), trust.ours.ca, trust.client)
+    publisher, refused = Publisher(settings), threading.Event()
+    publisher.publish(BATCH)
+    large = Batch(BATCH.source, 5, os.urandom(24 << 20) + b"\n")
+
+    def publish_large() -> None:
+        with pytest.raises(BrokerUnavailable):
+            publisher.publish(large)
+        refused.set()
+
+    assert rabbit.child is not None
+    node = psutil.Process(rabbit.child.pid)
+    frozen = [node, *node.children(recursive=True)]
+    for process in frozen:
+        process.suspend()
+    try:
+        threading.Thread(target=publish_large, daemon=True).start()
+        assert refused.wait(60)
+    finally:
+        for process in frozen:
+            process.resume()
 
 
 @pytest.mark.parametrize("wrong", ["authority", "system's authorities", "host", "plain text"])
