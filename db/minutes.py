@@ -160,7 +160,11 @@ def _taken(
     several = select(*key).where(condition).group_by(*key).having(func.count() > 1)
     found = {}
     for row in connection.execute(several).all():
-        own = (column.is_not_distinct_from(value) for column, value in zip(key, row, strict=True))
+        # Not IS NOT DISTINCT FROM: PostgreSQL looks that up in no index, and read the table for each key.
+        own = (
+            column.is_(None) if value is None else column == value
+            for column, value in zip(key, row, strict=True)
+        )
         gone = connection.scalars(delete(content.class_).where(*own).returning(content))
         found[tuple(row)] = [bytes(each) for each in gone]
     return found

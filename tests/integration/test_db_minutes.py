@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import msgpack  # type: ignore[import-untyped]
 import pytest
 from alembic import command
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, event, func, select, text, update
 
 from db import counting, minutes, schema, sketches
 from db.counted import Scope
 from db.durations import LOWER_ENDS, middle_of
-from db.engine import reading, transaction
+from db.engine import make_engine, reading, transaction
 from db.minutes import TrafficLatencyMinute, TrafficVisitorMinute
 from db.models import CleanRecord, Segment
 from db.queries import answer
@@ -114,6 +114,25 @@ def test_rows_of_one_minute_are_made_one(engine: Engine) -> None:
     assert stored(engine) == (10 * 2 * 2, 10)
     assert answers(engine) == before
     assert differences(engine, [1]) == []
+
+
+def test_rows_of_one_minute_are_found_by_an_index(postgresql_url: str) -> None:
+    """By no condition that PostgreSQL has no index for; those of no host too."""
+    engine, said = make_engine(postgresql_url), []
+    store(engine, *(block(seed).replace(b'"host": "a.example", ', b"") for seed in (1, 2)))
+    counting.count(engine)
+    with transaction(engine) as connection:
+        connection.execute(text("INSERT INTO traffic_latency_minutes SELECT * FROM traffic_latency_minutes"))
+    event.listen(engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+
+    counting.compact(engine)
+
+    gone = [
+        each for each in said if each.startswith("DELETE FROM traffic_latency_minutes") and "host" in each
+    ]
+    assert len(gone) == stored(engine)[0] == 10 * 2 * 2
+    assert [each for each in gone if "DISTINCT" in each] == []
+    engine.dispose()
 
 
 def test_older_days_are_forgotten(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
