@@ -62,7 +62,7 @@ def renew(connection: Connection) -> bool:
     ]
     since = minutes.stored_since(datetime.now(UTC))
     for hour, source_id in hours:
-        connection.execute(delete(TrafficVisitors).where(*_of(TrafficVisitors, hour, source_id)))
+        connection.execute(delete(TrafficVisitors).where(*_of(hour, source_id)))
         last = hour + (_HOUR - _INSTANT)
         own = (CleanRecord.source_id == source_id) & CleanRecord.timestamp.between(hour, last)
         if hour < since:
@@ -145,7 +145,7 @@ def merge(connection: Connection, since: datetime, until: datetime) -> None:
     several = several.where(own.sketch.is_not(None))
     several = several.group_by(own.hour, own.source_id).having(func.count() > 1)
     for hour, source_id in connection.execute(several).all():
-        place = (*_of(own, hour, source_id), own.sketch.is_not(None))
+        place = (*_of(hour, source_id), own.sketch.is_not(None))
         found = [
             sketches.unpacked(each) for each in connection.scalars(select(own.sketch).where(*place)) if each
         ]
@@ -153,5 +153,5 @@ def merge(connection: Connection, since: datetime, until: datetime) -> None:
         keep(connection, {(hour, source_id): sketches.merged(found)})
 
 
-def _of(model: type[TrafficVisitors], hour: datetime, source_id: int) -> tuple[Condition, Condition]:
-    return model.hour == hour, model.source_id == source_id
+def _of(hour: datetime, source_id: int) -> tuple[Condition, Condition]:
+    return TrafficVisitors.hour == hour, TrafficVisitors.source_id == source_id

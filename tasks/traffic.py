@@ -28,7 +28,7 @@ def count() -> str:
 
 @shared_task(name="traffic.compact")
 def compact() -> str:
-    """Make rows of the counts with one key one, of the last days; return what was done, for Flower."""
+    """Make rows of the counts with one key one, of the last days and an older one; return what was done."""
     try:
         counting.compact(stores.engine())
     except (TransientError, ConfigurationError) as error:
