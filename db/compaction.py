@@ -40,12 +40,20 @@ from db.traffic import (
     TrafficDay,
     TrafficLatency,
     TrafficMinute,
+    TrafficVisitors,
 )
 
 _DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
 #: A line may say that it was written so much later than now; what is later still is no day that comes next.
 AHEAD = _DAY
-_COMPACTED: tuple[type[Counts], ...] = (TrafficDay, TrafficMinute, TrafficLatency)
+_COMPACTED = (
+    TrafficDay,
+    TrafficMinute,
+    TrafficLatency,
+    TrafficVisitors,
+    minutes.TrafficLatencyMinute,
+    minutes.TrafficVisitorMinute,
+)
 _OWN = text("""
     SELECT relname FROM pg_class
     WHERE relname = ANY(:names) AND pg_table_is_visible(oid) AND pg_has_role(relowner, 'USAGE')
@@ -66,6 +74,17 @@ def next_day(connection: Connection, since: datetime | None) -> datetime | None:
     return _day_of(connection.execute(select(func.min(TrafficMinute.minute)).where(later)).scalar())
 
 
+def days_before(connection: Connection, moment: datetime | None) -> list[datetime]:
+    """Return the beginnings of the days (UTC) that have counts and are before a moment, if there is one."""
+    days: list[datetime] = []
+    # One after the other by the index: the counts of a day are thousands of rows.
+    day = moment and next_day(connection, None)
+    while day and moment and day < moment:
+        days.append(day)
+        day = next_day(connection, end_of(day))
+    return days
+
+
 def unsplit_day(connection: Connection) -> datetime | None:
     """Return the beginning of the first day (UTC) that has paths by status, None without any."""
     day: date | None = connection.execute(select(func.min(TrafficDay.day)).where(UNSPLIT)).scalar()
@@ -84,7 +103,9 @@ def end_of(day: datetime) -> datetime:
 def compact(connection: Connection, since: datetime) -> bool:
     """Make rows with one key one, of the day that begins then; return whether there were any."""
     until, day, is_changed = end_of(since), TrafficDay.day == since.date(), False
-    _replace(connection, TrafficDay, day & UNSPLIT, _split)
+    if connection.execute(select(literal(1)).where(day, UNSPLIT).limit(1)).first():
+        _replace(connection, TrafficDay, day & UNSPLIT, _split)
+        is_changed = True
     minute, hour = TrafficMinute.minute, TrafficLatency.hour
     for model, own in (
         (TrafficDay, day),
@@ -96,7 +117,6 @@ def compact(connection: Connection, since: datetime) -> bool:
             is_changed = True
     visitors.merge(connection, since, until)
     minutes.merge(connection, since, until)
-    minutes.forget(connection, datetime.now(UTC))
     return is_changed
 
 
@@ -109,11 +129,12 @@ def vacuum(engine: Engine) -> None:
     if engine.dialect.name != "postgresql":
         return
     with translated(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # A session without a time limit is not for whoever comes next, however this ends.
+        connection.detach()
         connection.execute(text("SET statement_timeout = 0"))
         tables = connection.scalars(_OWN, {"names": [model.__tablename__ for model in _COMPACTED]}).all()
         if tables:
             connection.execute(text(f"VACUUM (ANALYZE, SKIP_LOCKED) {', '.join(tables)}"))
-        connection.execute(text("RESET statement_timeout"))
 
 
 def _columns(model: type[Counts]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, or_, select, text, update
 
-from db import compaction, visitors
+from db import compaction, minutes, visitors
 from db.engine import reading, transaction
 from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
@@ -21,6 +21,7 @@ from pipeline.formats.parse import collector_paused
 SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 250_000
 #: How far back from the newest day rows with one key are made one, and how long it is each older day's turn.
 COMPACTED, TURN = timedelta(days=2), timedelta(minutes=10)
+_FIRST = datetime.min.replace(tzinfo=UTC)
 #: Returns a day that is to be compacted, from a moment on.
 _Which = Callable[[Connection, datetime | None], datetime | None]
 #: Key of the advisory lock under which segments are counted; any number that no one else uses.
@@ -89,13 +90,14 @@ def count(engine: Engine) -> int:
         summarise(engine)
         if newest != (now := _newest_day(engine)):
             # Days that are over now, while their rows are few: the next day takes the room of what goes.
-            _compact_from(engine, newest and newest - COMPACTED)
+            _compact_from(engine, _recent(newest))
             newest = now
     while _renew_some(engine):
         pass
     if first != newest:
         # Of other sources too; at the first count every day.
-        _compact_from(engine, first and first - COMPACTED)
+        _compact_from(engine, _recent(first))
+        _forget(engine)
     _compact_days(engine, lambda connection, _: compaction.unsplit_day(connection), None)
     return total
 
@@ -109,14 +111,29 @@ def compact(engine: Engine) -> None:
     newest = _newest_day(engine)
     if newest is None:
         return
+    recent = _recent(newest)
     with reading(engine) as connection:
-        oldest = compaction.next_day(connection, None) or newest
-    older = (newest - oldest).days - COMPACTED.days
-    if older > 0:
+        older = compaction.days_before(connection, recent)
+    if older:
         # What came late, or was replaced, costs its day a row for each key again.
-        turn = oldest + timedelta(days=(datetime.now(UTC) - EPOCH) // TURN % older)
+        turn = older[(datetime.now(UTC) - EPOCH) // TURN % len(older)]
         _compact_day(engine, compaction.next_day, turn)
-    _compact_from(engine, newest - COMPACTED)
+    _compact_from(engine, recent)
+    _forget(engine)
+
+
+def _recent(newest: datetime | None) -> datetime | None:
+    """Return from when on days are compacted whenever the newest one is this, None: from the oldest on."""
+    # A line may say that it was written at the beginning of time.
+    return None if newest is None or newest - _FIRST < COMPACTED else newest - COMPACTED
+
+
+def _forget(engine: Engine) -> None:
+    """Delete the minutes of days that are in the counts of hours alone."""
+    with transaction(engine) as connection:
+        _take_time(connection)
+        if _is_alone(connection):
+            minutes.forget(connection, datetime.now(UTC))
 
 
 def _compact_from(engine: Engine, since: datetime | None) -> None:

@@ -18,6 +18,7 @@ from db.replay import replay
 from db.resolve import Keep, resolve
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
+from db.traffic import EPOCH
 from pipeline.batch import Batch, Source
 
 SOURCE = Source("ab" * 16, "web-1", "/a.log", format="combined")
@@ -203,6 +204,36 @@ def test_what_older_days_got_late_is_added_up_in_turn(engine: Engine) -> None:
     assert max(Counter(late).values()) == 2
     assert max(Counter(days(engine)).values()) == 1
     assert answers(engine) == before
+
+
+def test_each_older_day_has_its_turn_soon(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among the days that have counts: one line of decades before them costs one turn more."""
+    hours = (-24 * 365 * 40, 0, 24, 48, 24 * 9)
+    end = store(engine, block(0, hours=hours))
+    counting.count(engine)
+    store(engine, block(0, hours=hours), end)
+    counting.count(engine)
+
+    for turn in range(2 * len(hours)):
+        monkeypatch.setattr(counting, "EPOCH", EPOCH - turn * counting.TURN)
+        counting.compact(engine)
+
+    keys = days(engine)
+    assert len({key.day for key in keys}) == len(hours)
+    assert max(Counter(keys).values()) == 1
+
+
+def test_lines_of_the_beginning_of_time(engine: Engine) -> None:
+    """What some programs write for no time, 0001-01-01, is a day like others, be it the newest one."""
+    content = block(0, hours=(0,)).replace(b"01/Jan/2026", b"01/Jan/0001")
+    store(engine, content, store(engine, content))
+
+    counting.count(engine)
+    counting.compact(engine)
+
+    keys = days(engine)
+    assert {str(key.day) for key in keys} == {"0001-01-01"}
+    assert max(Counter(keys).values()) == 1
 
 
 #: What a version before 0012 counted of errors and paths: one row for both, by status.
