@@ -27,6 +27,7 @@ from db.traffic import (
 
 AnySelect = Select[*tuple[Any, ...]]
 _ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
 #: The columns that are sums.
 _MEASURES = frozenset(TrafficDay.MEASURES)
@@ -54,10 +55,13 @@ def counted(
     """Return the rows of `counts` for whole steps, and of `records` for what they lack or have too much.
 
     The range is rounded to the nearest steps: of a step that lies in the range by more than its half the
-    records of the smaller part are taken away again. `records` groups, so its rows are as many as keys.
+    records of the smaller part are taken away again. Where that would read more of them than the range
+    has, its own are read. `records` groups, so its rows are as many as keys.
     """
     first, last = _nearest(scope.since, step), _nearest(scope.until, step)
-    if first >= last:
+    beside = abs(scope.since - first) + abs(scope.until - last)
+    if first >= last or scope.until - scope.since <= beside:
+        # An hour around noon would read the rest of its day.
         return within(scope, records).subquery()
     own = _of_source(scope, records)
     lacks = _edges(own, (scope.since, first), (last, scope.until))
@@ -128,7 +132,8 @@ def _floor(moment: datetime, step: timedelta) -> datetime:
 
 
 def _nearest(moment: datetime, step: timedelta) -> datetime:
-    return _floor(moment + step / 2, step)
+    # After the last moment that there is no step ends.
+    return _floor(min(moment, _LAST - step / 2) + step / 2, step)
 
 
 def _timed(since: datetime, until: datetime) -> Condition:
