@@ -44,14 +44,15 @@ def note(
 
 
 def _lasting(connection: Connection, source_id: int | None, rules: list[str]) -> Sequence[RowMapping]:
-    """Return what lasts of a source by these rules."""
+    """Return what lasts of a source by these rules; nobody else changes it until the transaction ends."""
     own = FindingRow
     query = select(*own.__table__.columns).where(
         own.rule.in_(rules),
         own.source_id.is_(None) if source_id is None else own.source_id == source_id,
         own.state != State.CLOSED,
     )
-    return connection.execute(query).mappings().all()
+    # Written back whole: whoever marks it as told, silences or closes it meanwhile has to wait.
+    return connection.execute(query.order_by(own.id).with_for_update()).mappings().all()
 
 
 def _written(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:
