@@ -11,7 +11,7 @@ from db.models import Source
 from db.silences import SilenceRow, enforce, silenced
 from pipeline.detect.sighting import BEGAN, OVER, SEVERITIES
 
-#: What was noticed longer ago is no news: alerts were not set up then.
+#: A finding that was seen last, or a drift that was noticed, longer ago is no news.
 MOST_AGE = timedelta(days=1)
 #: Rule, and severity, under which a drift is told.
 DRIFT, DRIFT_SEVERITY = "drift", "low"
@@ -40,7 +40,7 @@ def _forget_silenced(connection: Connection, now: datetime) -> None:
 def _begun(connection: Connection, now: datetime, *, is_told: bool) -> list[dict[str, Any]]:
     """Take the findings that began; one that is over already is told once."""
     ids = _taken(connection, _OWN.alerted_at.is_(None) & (_OWN.state != State.SILENCED), {"alerted_at": now})
-    news_ = _OWN.id.in_(ids) & (_OWN.noticed_at >= now - MOST_AGE)
+    news_ = _OWN.id.in_(ids) & (_OWN.seen_at >= now - MOST_AGE)
     is_going_on = news_ & (_OWN.state != State.CLOSED) if is_told else _OWN.id.in_([])
     connection.execute(update(_OWN).where(_OWN.id.in_(ids), ~is_going_on).values(end_alerted_at=now))
     return _facts(connection, news_, BEGAN)

@@ -163,6 +163,19 @@ def test_a_silenced_finding_is_told_when_it_outlasts_the_silence(engine: Engine,
     assert len(sent(engine, NOW + 11 * MINUTE)) == 2
 
 
+def test_a_finding_that_outlasts_a_silence_of_days_is_told(engine: Engine) -> None:
+    """However long ago it was noticed: it was seen lately."""
+    silence(engine, "xss", NOW + 2 * MOST_AGE, "", NOW)
+    for hour in range(73):
+        at = NOW + timedelta(hours=hour)
+        notice(engine, replace(SEEN, since=at, until=at), now=at)
+        assert told(engine, at) == ([("began", "xss")] if at == NOW + 2 * MOST_AGE else [])
+    end = NOW + 3 * MOST_AGE + 2 * QUIET
+    close(engine, end)
+
+    assert told(engine, end) == [("over", "xss")]
+
+
 OVER = NOW + QUIET + MINUTE
 
 
