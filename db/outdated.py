@@ -1,4 +1,7 @@
-"""Findings that are closed, and drifts, removed when they were noticed long enough ago."""
+"""Findings that are closed, and drifts, removed when they were noticed long enough ago.
+
+The newest one of each stays: SQLite would give its number to the next one, and alerts are known by it.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -44,12 +47,13 @@ def _removed(
     with reading(engine) as connection:
         rows = connection.execute(oldest.where(is_over).group_by(own.source_id, Source.path)).all()
     counts = []
+    is_followed = own.id < select(func.max(own.id)).scalar_subquery()
     for source_id, path, first in rows:
         kept = days(path or "", name)
         if kept is None or first >= now - timedelta(days=kept):
             continue
         of_source = own.source_id.is_(None) if source_id is None else own.source_id == source_id
-        old = is_over & of_source & (noticed < now - timedelta(days=kept))
+        old = is_over & of_source & (noticed < now - timedelta(days=kept)) & is_followed
         with reading(engine) if dry_run else transaction(engine) as connection:
             if dry_run:
                 counts.append(

@@ -91,10 +91,28 @@ def test_each_source_has_its_own_age(engine: Engine) -> None:
         finding(engine, subject, 10, source_id)
     for source_id in (1, 2):
         drift(engine, 10, source_id)
+    finding(engine, "new", 1)
+    drift(engine, 1)
 
     assert expired(engine, "/log/one:findings=keep,findings=5,/log/two:drifts=5") == (2, 1)
-    assert subjects(engine) == ["a"]
-    assert [each.source_id for each in noticed(engine)] == [1]
+    assert subjects(engine) == ["a", "new"]
+    assert [each.source_id for each in noticed(engine)] == [1, 1]
+
+
+def test_no_number_comes_again(engine: Engine) -> None:
+    """What receives alerts tells them apart by it: so the newest finding and drift stay, however old."""
+    finding(engine, "a", 900)
+    drift(engine, 900)
+    for _ in range(2):
+        finding(engine, "a", 900)
+        drift(engine, 900)
+
+        assert expired(engine, "findings=1,drifts=1", dry_run=True) == (1, 1)
+        assert expired(engine, "findings=1,drifts=1") == (1, 1)
+        assert expired(engine, "findings=1,drifts=1") == (0, 0)
+
+    assert [each.id for each in findings(engine)] == [3]
+    assert [each.id for each in noticed(engine)] == [3]
 
 
 def test_other_rules_are_not_about_them(engine: Engine) -> None:
