@@ -2,7 +2,8 @@
 
 Times are those of the lines, in UTC, but for what has none: rejected lines and the ledger go by when they
 were stored. Durations are in seconds. Quantiles stray by 1.6 % at most (durations.py), numbers of visitors by
-1.6 % as a rule (sketches.py), all else is exact.
+1.6 % as a rule (sketches.py), all else is exact; but retention removes records and keeps their counts:
+of those a range that is no whole days, or hours for durations (counted.py), may have too much or too little.
 """
 
 from collections import defaultdict
