@@ -94,6 +94,8 @@ def test_closed_findings_and_drifts_go_too(
     with transaction(stores.engine()) as connection:
         note(connection, 1, [Sighting("security", "xss", "low", "192.0.2.1", at, at, 1, "a script")], at)
         close_stale(connection, datetime.now(UTC))
+        now = datetime.now(UTC)
+        note(connection, 1, [Sighting("security", "xss", "low", "192.0.2.1", now, now, 1, "a script")], now)
 
     planned = answer(capsys, OK, "retention", "--dry-run")
     assert (planned["findings"], planned["drifts"], planned["lines"]) == (1, 0, 0)
