@@ -1,6 +1,7 @@
 """How long the named questions of reports take on a table of many lines, cold and warm."""
 
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,10 +24,12 @@ from db.summaries import summarise
 from pipeline.batch import Batch, Source
 from pipeline.cli import output
 from pipeline.errors import ConfigurationError
-from pipeline.generate import FIRST_TIME, generate_blocks
+from pipeline.generate import TRAFFIC, generate_blocks
 
 #: Lines that go through the clean stage; the rest are copies of them, later in time, made by the server.
 STORED_LINES = 500_000
+#: By how much more time the lines may take than by their mean rate, so that none lies ahead.
+MARGIN = 0.02
 #: Times that a question is asked again once its pages are in memory; the fastest counts.
 WARM_RUNS = 3
 #: Questions that no report asks about more than an hour, and nobody about more than a day: a row each minute.
@@ -77,19 +80,21 @@ def count(postgres: PrivatePostgres, engine: Engine) -> float:
 
 
 def fill(engine: Engine, lines: int, stored_lines: int = STORED_LINES) -> dict[str, Scope]:
-    """Store about so many lines; return the scope of all of them and that of their last day.
+    """Store about so many lines, up to today; return the scope of all of them and that of their last day.
 
     The first `stored_lines` go through the clean stage, their copies follow without a gap in bytes and time.
     """
-    stored = min(lines, stored_lines)
+    stored, now = min(lines, stored_lines), datetime.now(UTC)
+    length = timedelta(seconds=lines / statistics.mean(TRAFFIC) * (1 + MARGIN))
+    start = (now - length).replace(minute=0, second=0, microsecond=0)
     output.say(f"storing {stored} lines")
     size, store, source = 0, CleanStore(engine), Source("ab" * 16, "bench", "/sample.log", format="combined")
-    for block in map(b"".join, generate_blocks(stored, seed=1)):
+    for block in map(b"".join, generate_blocks(stored, seed=1, start=start)):
         store.store(Batch(source, size, block))
         size += len(block)
     with transaction(engine) as connection:
         last: datetime = connection.execute(text('SELECT max("timestamp") FROM clean_records')).scalar_one()
-    span = last - FIRST_TIME + timedelta(seconds=1)
+    span = last - start + timedelta(seconds=1)
     copies = -(-lines // stored) - 1
     for number in range(1, copies + 1):
         output.say(f"copying them, {number} of {copies}")
@@ -97,10 +102,10 @@ def fill(engine: Engine, lines: int, stored_lines: int = STORED_LINES) -> dict[s
     output.say("summaries and statistics")
     summarise(engine)
     _vacuum(engine)
-    end = FIRST_TIME + span * (copies + 1)
+    end = start + span * (copies + 1)
     # What goes by the time of storing happened just now.
-    whole = Scope(FIRST_TIME, max(end, datetime.now(UTC)) + timedelta(hours=1))
-    return {"all": whole, "day": Scope(max(end - timedelta(days=1), FIRST_TIME), end)}
+    whole = Scope(start, max(end, datetime.now(UTC)) + timedelta(hours=1))
+    return {"all": whole, "day": Scope(max(end - timedelta(days=1), start), end)}
 
 
 def _vacuum(engine: Engine) -> None:

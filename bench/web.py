@@ -20,7 +20,6 @@ from db import schema
 from db.engine import make_engine
 from pipeline.cli import output, reader
 from pipeline.errors import ConfigurationError
-from pipeline.generate import FIRST_TIME
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,18 +56,22 @@ def web(lines: int, runs: int) -> Report:
         schema.upgrade(url)
         engine = make_engine(url, statement_seconds=0)
         stack.callback(engine.dispose)
-        end = fill(engine, lines)["day"].until
+        scopes = fill(engine, lines)
         count(postgres, engine)
         settings = Settings(state_dir=folder / "var", database_url=SecretStr(url))
-        taken = {name: _opened(browser.new_page(), settings, end, span, runs) for name, span in SPANS.items()}
+        end = scopes["day"].until
+        taken = {}
+        for name, span in SPANS.items():
+            since = max(end - span, scopes["all"].since)
+            taken[name] = _opened(browser.new_page(), settings, (since, end), runs)
     return _report(lines, taken)
 
 
 def _opened(
-    page: "Page", settings: Settings, end: datetime, span: timedelta, runs: int
+    page: "Page", settings: Settings, period: tuple[datetime, datetime], runs: int
 ) -> list[tuple[float, float]]:
     """Return seconds until the page was loaded and until its last figure was there, of each run."""
-    ends = {"since": f"{max(end - span, FIRST_TIME):%Y-%m-%dT%H:%M}", "until": f"{end:%Y-%m-%dT%H:%M}"}
+    ends = {name: f"{end:%Y-%m-%dT%H:%M}" for name, end in zip(("since", "until"), period, strict=True)}
     output.say(f"opening {ends['since']} to {ends['until']}")
     found = []
     for _ in range(runs):
