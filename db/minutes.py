@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped
 
 from db import sketches
 from db.counted import Scope
+from db.durations import PARTS
 from db.models import Base
 from db.traffic import Condition
 
@@ -136,8 +137,11 @@ def keep_visitors(connection: Connection, found: Mapping[VisitorKey, sketches.Pl
 
 def forget(connection: Connection, now: datetime) -> None:
     """Delete the minutes of days that are in the counts of hours alone."""
-    for model in (TrafficLatencyMinute, TrafficVisitorMinute):
-        connection.execute(delete(model).where(model.minute < stored_since(now)))
+    since, latency, visitor = stored_since(now), TrafficLatencyMinute, TrafficVisitorMinute
+    # Every part there is, or the index by part and minute would not serve.
+    parts = latency.part.in_((*PARTS, UNKNOWN))
+    connection.execute(delete(latency).where(parts, latency.minute < since))
+    connection.execute(delete(visitor).where(visitor.minute < since))
 
 
 def merge(connection: Connection, since: datetime, until: datetime) -> None:
