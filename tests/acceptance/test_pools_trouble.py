@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import kombu
 import pytest
@@ -162,14 +163,7 @@ def test_repair_scheduled_by_beat_mends_a_gap(system: System) -> None:
     with connect(system.settings) as connection, connection.channel() as channel:
         wait_until(lambda: queue_depths(system.settings)[CLEAN].messages == 1, "the message")
         channel.queue_purge(CLEAN)
-        kombu.Producer(channel).publish(
-            ((), {}, {}),
-            exchange="",
-            routing_key=topology.MAINTENANCE,
-            serializer="msgpack",
-            headers=protocol.headers("audit.repair", make_batch().id),
-            correlation_id="r",
-        )
+        _order_repair(channel)
     system.start(LAKE)
     wait_until(lambda: system.count("raw_logs") == 10, "the lake")
     system.start(CLEAN)
@@ -178,18 +172,22 @@ def test_repair_scheduled_by_beat_mends_a_gap(system: System) -> None:
     assert system.count("clean_logs") == 10
 
 
+def _order_repair(channel: Any) -> None:
+    kombu.Producer(channel).publish(
+        ((), {}, {}),
+        exchange="",
+        routing_key=topology.MAINTENANCE,
+        serializer="msgpack",
+        headers=protocol.headers("audit.repair", make_batch().id),
+        correlation_id="r",
+    )
+
+
 def _trigger_until(system: System, done: Callable[[], bool]) -> None:
     def trigger() -> bool:
         with connect(system.settings) as connection, connection.channel() as channel:
             if queue_depths(system.settings)[topology.MAINTENANCE].messages == 0:
-                kombu.Producer(channel).publish(
-                    ((), {}, {}),
-                    exchange="",
-                    routing_key=topology.MAINTENANCE,
-                    serializer="msgpack",
-                    headers=protocol.headers("audit.repair", make_batch().id),
-                    correlation_id="r",
-                )
+                _order_repair(channel)
         return done()
 
     wait_until(trigger, "the repair")

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from db import counting, roles, schema
 from db.cleaned import Choice
 from db.counted import Scope
-from db.engine import make_engine, reading, transaction
+from db.engine import reading, transaction
 from db.queries import QUERIES, answer
 from db.replay import replay
 from db.resolve import Keep, resolve
@@ -289,14 +289,3 @@ def test_an_older_version_beside_this_one(engine: Engine) -> None:
     assert answers(engine)["errors_by_path", "whole days"] == twice
     assert [row[2] for row in twice] == [2 * row[2] for row in before["errors_by_path", "whole days"]]
     assert max(Counter(days(engine)).values()) == 1
-
-
-def test_nothing_is_counted_by_two_at_once(postgresql_url: str) -> None:
-    """While another transaction counts, a count finds nothing to do."""
-    engine = make_engine(postgresql_url)
-    store(engine, block(0))
-    with transaction(engine) as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": counting.COUNT_LOCK})
-        assert counting.count(engine) == 0
-    assert counting.count(engine) == 1
-    engine.dispose()
