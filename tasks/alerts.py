@@ -4,13 +4,11 @@ import logging
 import time
 from datetime import UTC, datetime
 
-from celery import shared_task
-
 from db import alerting
 from db.alerting import Due
 from pipeline.alerts.channels import AlertUndelivered, Channel
-from pipeline.errors import ConfigurationError, TransientError
 from tasks import stores
+from tasks.scheduled import scheduled
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +16,7 @@ log = logging.getLogger(__name__)
 SEND_SECONDS = 20.0
 
 
-@shared_task(name="alerts.send")
+@scheduled("alerts.send")
 def send() -> str:
     """Put what was noticed into the outbox, and send what is due; return how many were sent, for Flower.
 
@@ -27,13 +25,9 @@ def send() -> str:
     """
     settings = stores.settings()
     channels = settings.alert_channels
-    try:
-        alerting.collect(stores.engine(), list(channels), settings.host, datetime.now(UTC))
-        due = alerting.take_due(stores.engine(), list(channels), datetime.now(UTC))
-        sent = _send(due, channels)
-    except (TransientError, ConfigurationError) as error:
-        log.warning("alerts wait for the next time: %s", error)
-        return f"not now: {error}"
+    alerting.collect(stores.engine(), list(channels), settings.host, datetime.now(UTC))
+    due = alerting.take_due(stores.engine(), list(channels), datetime.now(UTC))
+    sent = _send(due, channels)
     return f"sent: {sent} of {len(due)}"
 
 

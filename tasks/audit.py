@@ -3,15 +3,13 @@
 import logging
 from datetime import UTC, datetime
 
-from celery import shared_task
-
 from db.engine import transaction
 from db.noting import note
 from pipeline.detect.sighting import Sighting
-from pipeline.errors import TransientError
 from pipeline.publish import Publisher
 from tasks import stores
 from tasks.repair import Missing, RepairReport, repair
+from tasks.scheduled import scheduled
 
 log = logging.getLogger(__name__)
 
@@ -19,20 +17,16 @@ log = logging.getLogger(__name__)
 _before: Missing = {}
 
 
-@shared_task(name="audit.repair")
+@scheduled("audit.repair")
 def audit_and_repair() -> str:
     """Publish again what a stage has missed for two audits in a row; return what was done, for Flower.
 
     A second one at the same time does no harm: the ledger stores a range once. While the broker or the
     database is away there is nothing to repair with; the next one on the schedule is the retry.
     """
-    try:
-        with Publisher(stores.settings()) as publisher:
-            report = repair(stores.settings(), stores.engine(), publisher, _before)
-        _note(report)
-    except TransientError as error:
-        log.warning("audit and repair wait for the next time: %s", error)
-        return f"not now: {error}"
+    with Publisher(stores.settings()) as publisher:
+        report = repair(stores.settings(), stores.engine(), publisher, _before)
+    _note(report)
     _before.clear()
     _before.update(report.missing)
     _tell(report)

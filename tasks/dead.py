@@ -1,21 +1,15 @@
 """Replay of dead letters on beat's schedule."""
 
-import logging
-
-from celery import shared_task
-
 from pipeline import dead
-from pipeline.errors import TransientError
 from pipeline.topology import Stage
 from tasks import stores
-
-log = logging.getLogger(__name__)
+from tasks.scheduled import scheduled
 
 #: How often a dead letter is published again without a person: the cause may have been mended meanwhile.
 REPLAYS = 3
 
 
-@shared_task(name="dead.replay")
+@scheduled("dead.replay")
 def replay(*, readable_now: bool = False) -> str:
     """Publish dead letters to their queue again, each up to `REPLAYS` times; return how many, for Flower.
 
@@ -23,11 +17,7 @@ def replay(*, readable_now: bool = False) -> str:
     this one may read them. What is no batch of a version that this worker reads stays where it is.
     """
     choose = _may_be_readable_now if readable_now else _is_worth_a_try
-    try:
-        counts = {stage: dead.replay(stores.settings(), stage.queue_name, choose) for stage in Stage}
-    except TransientError as error:
-        log.warning("dead letters wait for the next time: %s", error)
-        return f"not now: {error}"
+    counts = {stage: dead.replay(stores.settings(), stage.queue_name, choose) for stage in Stage}
     return ", ".join(f"{stage}: {count} replayed" for stage, count in counts.items())
 
 

@@ -2,10 +2,8 @@
 
 import logging
 
-from celery import shared_task
-
-from pipeline.errors import ConfigurationError, TransientError
 from tasks import stores
+from tasks.scheduled import scheduled
 
 log = logging.getLogger(__name__)
 
@@ -13,18 +11,14 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 20.0
 
 
-@shared_task(name="detect.look")
+@scheduled("detect.look")
 def look() -> str:
     """Look at what the clean stage has stored since the last look; return how many findings, for Flower.
 
     A second one at the same time keeps nothing; one that was stopped is made up for by the next, and so is
     what one has no time for.
     """
-    try:
-        found = stores.detections().look(LOOK_SECONDS)
-    except (TransientError, ConfigurationError) as error:
-        log.warning("the look of the detections waits for the next time: %s", error)
-        return f"not now: {error}"
+    found = stores.detections().look(LOOK_SECONDS)
     for finding in found:
         # Without subject and summary, which are text of lines: a log that is followed would be found again.
         log.warning(

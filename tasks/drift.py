@@ -2,12 +2,10 @@
 
 import logging
 
-from celery import shared_task
-
 from db import drifting
 from db.drifts import described
-from pipeline.errors import ConfigurationError, TransientError
 from tasks import stores
+from tasks.scheduled import scheduled
 
 log = logging.getLogger(__name__)
 
@@ -15,18 +13,14 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 20.0
 
 
-@shared_task(name="drift.look")
+@scheduled("drift.look")
 def look() -> str:
     """Look at what the clean stage has stored since the last look; return how many drifts, for Flower.
 
     A second one at the same time keeps nothing; one that was stopped is made up for by the next, and so is
     what one has no time for.
     """
-    try:
-        found = drifting.look(stores.engine(), LOOK_SECONDS)
-    except (TransientError, ConfigurationError) as error:
-        log.warning("the look for drifts waits for the next time: %s", error)
-        return f"not now: {error}"
+    found = drifting.look(stores.engine(), LOOK_SECONDS)
     for drift in found:
         log.warning("drift %s of source %s: %s", drift.id, drift.source_id, described(drift))
     return f"noticed: {len(found)} drifts"

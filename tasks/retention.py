@@ -2,13 +2,11 @@
 
 import logging
 
-from celery import shared_task
-
 from db.expiry import Expiry
 from db.retention import expire
-from pipeline.errors import ConfigurationError, TransientError
 from pipeline.retention import Kept
 from tasks import stores
+from tasks.scheduled import scheduled
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +14,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 60.0
 
 
-@shared_task(name="retention.expire")
+@scheduled("retention.expire")
 def remove_expired() -> str:
     """Remove rows that are older than SLUICE_RETENTION says; return how many, for Flower.
 
@@ -24,13 +22,7 @@ def remove_expired() -> str:
     what one has no time for.
     """
     kept = stores.settings().retention_rules
-    try:
-        report = expire(
-            stores.engine(), lambda path, table: kept.days(path, Kept(table)), seconds=LOOK_SECONDS
-        )
-    except (TransientError, ConfigurationError) as error:
-        log.warning("retention waits for the next time: %s", error)
-        return f"not now: {error}"
+    report = expire(stores.engine(), lambda path, table: kept.days(path, Kept(table)), seconds=LOOK_SECONDS)
     _tell(report)
     noticed = f"{report.findings} findings, {report.drifts} drifts"
     return f"removed: {report.lines} lines, {len(report.partitions)} partitions, {noticed}"

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+
+from db import schema
 
 
 @dataclass
@@ -43,6 +46,17 @@ class Installation:
         """Return the log of a child so far."""
         path = self.folder / "var" / "log" / f"{child}.log"
         return path.read_text() if path.exists() else ""
+
+
+def prepared(request: pytest.FixtureRequest, folder: Path, variables: dict[str, str]) -> Installation:
+    """Return an installation with a migrated database, of the kind that `request.param` names."""
+    if request.param == "servers":
+        urls = {"BROKER_URL": "broker", "DATABASE_URL": "postgresql_url"}
+        variables = variables | {name: request.getfixturevalue(fixture) for name, fixture in urls.items()}
+    made = Installation(folder, variables)
+    (folder / "var").mkdir()
+    schema.upgrade(made.database_url)
+    return made
 
 
 def answer(command: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import psycopg2
 import pytest
 from sqlalchemy import Connection, text
 
-from db import schema
 from db.conflicts import conflict_block
 from db.engine import make_engine, reading
 from db.models import Base, Conflict
@@ -20,7 +19,7 @@ from pipeline.depths import queue_depths
 from pipeline.publish import Publisher, connect
 from pipeline.settings import Settings
 from pipeline.topology import Stage
-from tests.acceptance.installation import Installation, answer
+from tests.acceptance.installation import Installation, answer, prepared
 from tests.services import wait_until
 
 pytestmark = pytest.mark.slow
@@ -47,14 +46,7 @@ LINES = [
 @pytest.fixture(params=["embedded", "servers"])
 def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
     """An installation with a migrated database: embedded, or on RabbitMQ and PostgreSQL."""
-    variables = {"SLUICE_BATCH_COUNT": "37"}
-    if request.param == "servers":
-        variables["BROKER_URL"] = request.getfixturevalue("broker")
-        variables["DATABASE_URL"] = request.getfixturevalue("postgresql_url")
-    made = Installation(tmp_path, variables)
-    (tmp_path / "var").mkdir()
-    schema.upgrade(made.database_url)
-    return made
+    return prepared(request, tmp_path, {"SLUICE_BATCH_COUNT": "37"})
 
 
 @pytest.fixture

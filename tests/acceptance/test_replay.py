@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db import schema
 from db.audit import audit
 from db.engine import make_engine, reading
 from pipeline import failpoint
 from pipeline.formats.ncsa import COMBINED
 from tests import older
-from tests.acceptance.installation import Installation, answer
+from tests.acceptance.installation import Installation, answer, prepared
 from tests.services import wait_until
 
 pytestmark = pytest.mark.slow
@@ -34,13 +33,7 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Installation
         "SLUICE_REPLAY_SHARE": "0.9",
         failpoint.VARIABLE: f"replay.committing:1:sleep:{tmp_path / 'slept'}",
     }
-    if request.param == "servers":
-        variables["BROKER_URL"] = request.getfixturevalue("broker")
-        variables["DATABASE_URL"] = request.getfixturevalue("postgresql_url")
-    made = Installation(tmp_path, variables)
-    (tmp_path / "var").mkdir()
-    schema.upgrade(made.database_url)
-    return made
+    return prepared(request, tmp_path, variables)
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
-"""Settings of each transport, a format changed, and a watcher stepped by hand."""
+"""Settings of each transport, a format changed, a source to remove from, and a watcher stepped by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Engine
 
 from pipeline.formats import FORMATS
 from pipeline.settings import Settings
 from tests.integration.changed_format import SetFormat
+from tests.integration.removing import fill
 from tests.integration.shipper import Shipper
 
 
@@ -29,6 +31,13 @@ def rabbitmq(broker: str, tmp_path: Path) -> Settings:
 def formats(monkeypatch: pytest.MonkeyPatch) -> SetFormat:
     """A function that puts a format in the place of the built-in one."""
     return lambda format_: monkeypatch.setitem(FORMATS, format_.name, format_)
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    """A database with a source of three segments in each stage."""
+    fill(engine)
+    return engine
 
 
 @pytest.fixture

@@ -25,17 +25,9 @@ from tests.integration.removing import (
     WHOLE,
     both_taken,
     damage,
-    fill,
     store,
     taken,
 )
-
-
-@pytest.fixture
-def filled(engine: Engine) -> Engine:
-    """A database with a source of three segments in each stage."""
-    fill(engine)
-    return engine
 
 
 def figures(report: AuditReport) -> tuple[int, int, int, int]:

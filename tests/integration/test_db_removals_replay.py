@@ -36,18 +36,10 @@ from tests.integration.removing import (
     WHOLE,
     both_taken,
     damage,
-    fill,
     store,
     taken,
 )
 from tests.recount import differences
-
-
-@pytest.fixture
-def filled(engine: Engine) -> Engine:
-    """A database with a source of three segments in each stage."""
-    fill(engine)
-    return engine
 
 
 def test_a_replay_leaves_what_is_removed(filled: Engine) -> None:
