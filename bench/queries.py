@@ -18,7 +18,7 @@ from bench.servers import DURABILITY, database, scratch
 from db import counting, schema
 from db.counted import Scope
 from db.engine import make_engine, transaction
-from db.queries import QUERIES, answer
+from db.queries import BY_MINUTES, QUERIES, answer
 from db.store import CleanStore
 from db.summaries import summarise
 from pipeline.batch import Batch, Source
@@ -32,8 +32,6 @@ STORED_LINES = 500_000
 MARGIN = 0.02
 #: Times that a question is asked again once its pages are in memory; the fastest counts.
 WARM_RUNS = 3
-#: Questions that no report asks about more than an hour, and nobody about more than a day: a row each minute.
-OF_A_DAY = frozenset({"latency_by_minute", "visitors_by_minute"})
 _SHIFTED = {
     "clean_records": {"line_start": "line_start + :bytes", "timestamp": '"timestamp" + :span'},
     "segments": {
@@ -135,7 +133,7 @@ def _ask(
     output.say(f"asking {name}")
     seconds: dict[str, float] = {}
     for label, scope in scopes.items():
-        if label != "day" and name in OF_A_DAY:
+        if label != "day" and name in BY_MINUTES:
             continue
         engine.dispose()
         postgres.stop()
@@ -182,7 +180,7 @@ def _report(lines: int, rows: list[tuple[str, dict[str, float]]], counting: floa
         f"seconds on {lines:,} lines, warm",
         [
             "seconds; cold is a server just started, with none of its files in memory",
-            "latencies and visitors by the minute are asked about a day: reports ask them about an hour",
+            "what minutes answer is asked about a day: reports ask about an hour",
             f"counting, by beat beforehand: {counting:.2f} s of processor time per million lines",
         ],
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Date, Integer, SmallInteger, Text, insert
+from sqlalchemy import BigInteger, Connection, Date, Integer, LargeBinary, SmallInteger, Text, insert
 
 from db import copy
 from db.columns import Moment
@@ -20,6 +20,7 @@ _ENCODERS: dict[type[Any], Callable[[Any], bytes]] = {
     BigInteger: copy.ENCODERS[ColumnType.BIGINT],
     Integer: copy.integer,
     Text: copy.text,
+    LargeBinary: copy.blob,
 }
 
 

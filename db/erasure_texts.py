@@ -30,7 +30,8 @@ COUNTED = {
     "traffic_days": ("value",),
     "traffic_minutes": ("rest_method", "host"),
     "traffic_latencies": ("host",),
-    "traffic_latency_minutes": ("host",),
+    "traffic_latency_minutes": ("rest_method", "host"),
+    "traffic_visitor_minutes": ("rest_method", "host"),
 }
 #: Values of one statement, and rows that are in memory at once.
 VALUES_AT_ONCE = 500

@@ -19,27 +19,74 @@ def grouped(keys: Sequence[Numbers], sums: Sequence[Numbers]) -> tuple[list[Numb
 
     Sums are of what is not negative, and below 2**63.
     """
-    lows = [int(column.min()) for column in keys]
-    spans = [int(column.max()) - low + 1 for column, low in zip(keys, lows, strict=True)]
-    if prod(spans) > SPARSEST * len(keys[0]) or any(int(column.sum()) >= _EXACT for column in sums):
+    lows, spans = _ranges(keys)
+    if prod(spans) > SPARSEST * len(keys[0]) or not all(map(_is_exact, sums)):
         return _sorted(keys, sums, lows, spans)
     joined = _joined(keys, lows, spans)
     counts = np.bincount(joined)
     found = np.flatnonzero(counts)
-    added = [np.bincount(joined, column)[found].astype(np.int64) for column in sums]
-    return _parted(found, lows, spans), counts[found], added
+    total = [np.bincount(joined, column)[found].astype(np.int64) for column in sums]
+    return _parted(found, lows, spans), counts[found], total
+
+
+def numbered(keys: Sequence[Numbers]) -> tuple[list[Numbers], Numbers]:
+    """Return the distinct combinations of keys in order, column by column, and the number of each line's."""
+    lows, spans = _ranges(keys)
+    if prod(spans) > SPARSEST * len(keys[0]):
+        order, ordered, changes = _ordered(keys, lows, spans)
+        of_line = np.empty(len(order), np.int64)
+        of_line[order] = np.cumsum(changes) - 1
+        return [column[changes] for column in ordered], of_line
+    joined = _joined(keys, lows, spans)
+    numbers = np.zeros(prod(spans), np.int64)
+    numbers[joined] = 1
+    found = np.flatnonzero(numbers)
+    numbers[found] = np.arange(len(found))
+    return _parted(found, lows, spans), numbers[joined]
+
+
+def added(numbers: Numbers, columns: Sequence[Numbers]) -> list[Numbers]:
+    """Return how many lines each number from 0 on has, and its sums of columns, as for `grouped`."""
+    return [np.bincount(numbers), *(_added(numbers, column) for column in columns)]
+
+
+def _added(numbers: Numbers, column: Numbers) -> Numbers:
+    if _is_exact(column):
+        return np.bincount(numbers, column).astype(np.int64)
+    sums = np.zeros(int(numbers.max()) + 1, np.int64)
+    np.add.at(sums, numbers, column)
+    return sums
+
+
+def _is_exact(column: Numbers) -> bool:
+    """Return whether doubles add a column up without an error."""
+    return int(column.sum()) < _EXACT
+
+
+def _ranges(keys: Sequence[Numbers]) -> tuple[list[int], list[int]]:
+    """Return the least of each key, and how far it reaches."""
+    lows = [int(column.min()) for column in keys]
+    return lows, [int(column.max()) - low + 1 for column, low in zip(keys, lows, strict=True)]
 
 
 def _sorted(
     keys: Sequence[Numbers], sums: Sequence[Numbers], lows: Sequence[int], spans: Sequence[int]
 ) -> tuple[list[Numbers], Numbers, list[Numbers]]:
+    order, ordered, changes = _ordered(keys, lows, spans)
+    begins = np.flatnonzero(changes)
+    total = [np.add.reduceat(column[order], begins, dtype=np.int64) for column in sums]
+    return [column[begins] for column in ordered], np.diff(begins, append=len(order)), total
+
+
+def _ordered(
+    keys: Sequence[Numbers], lows: Sequence[int], spans: Sequence[int]
+) -> tuple[Numbers, list[Numbers], NDArray[np.bool_]]:
+    """Return the lines in the order of their keys, the keys in it, and which of them differ from the last."""
     # One number of all keys sorts much faster, where it has room.
     order = np.argsort(_joined(keys, lows, spans)) if prod(spans) <= _LARGEST else np.lexsort(keys[::-1])
     ordered = [column[order] for column in keys]
     changes = [np.diff(column, prepend=column[0] - 1) != 0 for column in ordered]
-    begins = np.flatnonzero(np.logical_or.reduce(changes))
-    added = [np.add.reduceat(column[order], begins, dtype=np.int64) for column in sums]
-    return [column[begins] for column in ordered], np.diff(begins, append=len(order)), added
+    return order, ordered, np.logical_or.reduce(changes)
 
 
 def _joined(keys: Sequence[Numbers], lows: Sequence[int], spans: Sequence[int]) -> Numbers:

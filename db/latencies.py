@@ -2,9 +2,10 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
 from sqlalchemy import Connection, Subquery, case, func, select
 
@@ -12,42 +13,39 @@ from db import minutes
 from db.counted import AnySelect, Scope, counted, lacking, whole, within
 from db.durations import NUMBERS, PARTS, bucket, microseconds, middle, middle_of
 from db.minutes import Histogram, TrafficLatencyMinute
-from db.models import CleanRecord
-from db.traffic import TrafficLatency, hosts, total, truncated
+from db.traffic import TrafficLatency, keys, total, truncated
 
 #: The quantiles that are told, by their names.
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+#: What an hour is counted by.
+HOUR_KEYS = ("hour", "source_id", "host")
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
-def of_records(unit: str, part: str, dialect: str) -> AnySelect:
-    """Return the query for unit of time, source_id, host, bucket and hits of the records with a duration."""
+def of_records(names: Sequence[str], part: str, dialect: str) -> AnySelect:
+    """Return the query for keys (traffic.py), bucket and hits of the records with a duration."""
     took = microseconds(PARTS[part], dialect)
-    keys = (
-        truncated(unit, CleanRecord.timestamp, dialect).label(unit),
-        CleanRecord.source_id,
-        hosts().label("host"),
-        bucket(took).label("bucket"),
-    )
-    return select(*keys, func.count().label("hits")).where(took.is_not(None)).group_by(*keys)
+    columns = (*keys(names, dialect), bucket(took).label("bucket"))
+    return select(*columns, func.count().label("hits")).where(took.is_not(None)).group_by(*columns)
 
 
-def quantiles(unit: str, part: str, scope: Scope, dialect: str) -> AnySelect:
-    """Return the query for hour or day, hits with a duration, and the quantiles of those in seconds."""
+def quantiles(name: str, part: str, scope: Scope, dialect: str) -> AnySelect:
+    """Return the query for hour, day or host, hits with a duration, and the quantiles of those in seconds."""
     rows = _histograms(part, scope, dialect)
-    moment, hits = truncated(unit, rows.c.hour, dialect).label(unit), func.sum(rows.c.hits).label("hits")
-    buckets = select(moment, rows.c.bucket, hits).group_by(moment, rows.c.bucket).having(hits != 0).subquery()
-    upto = func.sum(buckets.c.hits).over(partition_by=buckets.c[unit], order_by=buckets.c.bucket)
-    of_all = func.sum(buckets.c.hits).over(partition_by=buckets.c[unit])
+    key = rows.c.host if name == "host" else truncated(name, rows.c.hour, dialect).label(name)
+    hits = func.sum(rows.c.hits).label("hits")
+    buckets = select(key, rows.c.bucket, hits).group_by(key, rows.c.bucket).having(hits != 0).subquery()
+    upto = func.sum(buckets.c.hits).over(partition_by=buckets.c[name], order_by=buckets.c.bucket)
+    of_all = func.sum(buckets.c.hits).over(partition_by=buckets.c[name])
     ranked = select(buckets, upto.label("upto"), of_all.label("of_all")).subquery().c
     lowest = [
-        func.min(case((ranked.upto >= share * ranked.of_all, ranked.bucket))).label(name)
-        for name, share in QUANTILES.items()
+        func.min(case((ranked.upto >= share * ranked.of_all, ranked.bucket))).label(quantile)
+        for quantile, share in QUANTILES.items()
     ]
-    when = ranked[unit]
-    found = select(when, total(ranked.hits).label("hits"), *lowest).group_by(when).subquery().c
-    told = [middle(found[name]).label(name) for name in QUANTILES]
-    return select(found[unit], found.hits, *told).order_by(found[unit])
+    own = ranked[name]
+    found = select(own, total(ranked.hits).label("hits"), *lowest).group_by(own).subquery().c
+    told = [middle(found[quantile]).label(quantile) for quantile in QUANTILES]
+    return select(found[name], found.hits, *told).order_by(found[name])
 
 
 def _histograms(part: str, scope: Scope, dialect: str) -> Subquery:
@@ -59,33 +57,33 @@ def _histograms(part: str, scope: Scope, dialect: str) -> Subquery:
         query = query.where(own.hour >= first, own.hour < last)
         return query if scope.source_id is None else query.where(own.source_id == scope.source_id)
 
-    return counted(scope, _HOUR, counts, of_records("hour", part, dialect))
+    return counted(scope, _HOUR, counts, of_records(HOUR_KEYS, part, dialect))
 
 
-def by_minute(
-    connection: Connection, part: str, scope: Scope
-) -> list[tuple[datetime, int, *tuple[float, ...]]]:
-    """Return minutes, hits with a duration, and the quantiles of those in seconds."""
-    found: defaultdict[datetime, list[Histogram]] = defaultdict(list)
-    for minute, histogram in _of_minutes(connection, part, scope):
-        found[minute].append(histogram)
-    summed = ((minute, minutes.added(found[minute])) for minute in sorted(found))
-    return [(minute, sum(each.values()), *_quantiles(each)) for minute, each in summed if each]
+def of_minutes(
+    connection: Connection, names: Sequence[str], part: str, scope: Scope
+) -> list[tuple[Any, ...]]:
+    """Return some of `minutes.KEYS`, hits with a duration, and the quantiles of those in seconds."""
+    found: defaultdict[tuple[Any, ...], list[Histogram]] = defaultdict(list)
+    for key, histogram in _of_minutes(connection, names, part, scope):
+        found[key].append(histogram)
+    summed = ((key, minutes.added(each)) for key, each in found.items())
+    return [(*key, sum(each.values()), *_quantiles(each)) for key, each in summed if each]
 
 
-def _of_minutes(connection: Connection, part: str, scope: Scope) -> Iterator[tuple[datetime, Histogram]]:
-    """Yield histograms of minutes, several of one, from the counts and of the records that they lack."""
-    records = of_records("minute", part, connection.dialect.name)
+def _of_minutes(
+    connection: Connection, names: Sequence[str], part: str, scope: Scope
+) -> Iterator[tuple[tuple[Any, ...], Histogram]]:
+    """Yield histograms of keys, several of one, from the counts and of the records that they lack."""
+    records = of_records(names, part, connection.dialect.name)
     before, scope = minutes.halves(connection, scope)
     for lacks in (within(before, records), *lacking(scope, _MINUTE, records)):
-        for minute, _, _, lower, hits in connection.execute(lacks):
-            yield minute, {NUMBERS[lower]: hits}
-    own, (first, last) = TrafficLatencyMinute, whole(scope, _MINUTE)
-    query = select(own.minute, own.histogram).where(own.part == part, own.minute >= first, own.minute < last)
-    if scope.source_id is not None:
-        query = query.where(own.source_id == scope.source_id)
-    for minute, packed in connection.execute(query):
-        yield minute, minutes.unpacked(packed)
+        for *key, lower, hits in connection.execute(lacks):
+            yield tuple(key), {NUMBERS[lower]: hits}
+    own = TrafficLatencyMinute
+    query = minutes.stored(own, (*names, "histogram"), *whole(scope, _MINUTE), scope.source_id)
+    for *key, packed in connection.execute(query.where(own.part == part)):
+        yield tuple(key), minutes.unpacked(packed)
 
 
 def _quantiles(histogram: Histogram) -> Iterator[float]:

@@ -1,13 +1,22 @@
-"""What a tally holds by the minute: registers of visitors' sketches, and buckets of durations; by numpy."""
+"""What a tally holds by the minute: registers of visitors' sketches, and buckets of durations; by numpy.
+
+Each belongs to a group: a minute, a class of statuses, a method and a host. Its number is that of the first
+row of hits in the tally that has them.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from db.durations import FINEST, LOWER_ENDS, WIDTHS
-from db.grouping import Numbers
+from db.grouping import Numbers, numbered
 from db.sketches import PLACE_BITS, RUN_BITS
+from db.traffic import NO_STATUS
 
 _ENDS, _WIDTHS = (np.array(list(each), np.int64) for each in (WIDTHS, WIDTHS.values()))
 _BUCKET_BITS = len(LOWER_ENDS).bit_length()
+#: What stands for the class of no status: as that, no smallint.
+_NO_CLASS = NO_STATUS
 
 
 def packed(column: Numbers) -> bytes:
@@ -18,43 +27,48 @@ def packed(column: Numbers) -> bytes:
     return code.encode() + column.astype(code).tobytes()
 
 
-def visitors(minute: Numbers, who: Numbers, places: Numbers) -> list[bytes]:
-    """Return minutes, how many registers of each have a visitor, the steps between those, and their runs.
+def groups(rows: Sequence[Numbers]) -> Numbers:
+    """Return for rows of minute, status, method and host the first that has its class of statuses instead."""
+    minute, status, method, host = rows
+    classes = np.where(status == NO_STATUS, _NO_CLASS, np.fix(status / 100).astype(np.int64))
+    _, numbers = numbered([minute, classes, method, host])
+    first: Numbers = np.unique(numbers, return_index=True)[1]
+    return first[numbers]
+
+
+def visitors(group: Numbers, who: Numbers, places: Numbers) -> list[bytes]:
+    """Return groups, how many registers of each have a visitor, the steps between those, and their runs.
 
     `places` holds for the number of each visitor its register and run, as one number; no visitor is 0.
     """
-    low = int(minute.min())
-    codes = ((minute - low) << (PLACE_BITS + RUN_BITS)) | places[who]
+    codes = (group << (PLACE_BITS + RUN_BITS)) | places[who]
     codes = np.sort(codes[who > 0])
     # Of one register the longest run stands last.
     codes = codes[np.diff(codes >> RUN_BITS, append=-1) != 0]
-    minutes, registers = codes >> (PLACE_BITS + RUN_BITS), (codes >> RUN_BITS) % (1 << PLACE_BITS)
-    begins, columns = _bunched(minutes, registers)
-    return [packed(minutes[begins] + low), *columns, packed(codes % (1 << RUN_BITS))]
+    own, registers = codes >> (PLACE_BITS + RUN_BITS), (codes >> RUN_BITS) % (1 << PLACE_BITS)
+    return [*_bunched(own, registers), packed(codes % (1 << RUN_BITS))]
 
 
-def durations(minute: Numbers, host: Numbers, took: Numbers) -> tuple[Numbers, list[bytes]]:
-    """Return hosts; and to each a minute, how many buckets it has, the steps between those, and their hits.
+def durations(group: Numbers, took: Numbers) -> list[bytes]:
+    """Return groups, how many buckets each has, the steps between those, and their hits.
 
     What took less than 0 microseconds does not count.
     """
-    minute, host, took = (column[took >= 0] for column in (minute, host, took))
+    group, took = (column[took >= 0] for column in (group, took))
     if not len(took):
-        return took, []
-    low, hosts = int(minute.min()), int(host.max()) + 1
-    groups = (minute - low) * hosts + host
-    codes, hits = np.unique((groups << _BUCKET_BITS) | buckets(took), return_counts=True)
-    groups = codes >> _BUCKET_BITS
-    begins, columns = _bunched(groups, codes % (1 << _BUCKET_BITS))
-    return groups[begins] % hosts, [packed(groups[begins] // hosts + low), *columns, packed(hits)]
+        return []
+    codes, hits = np.unique((group << _BUCKET_BITS) | buckets(took), return_counts=True)
+    return [*_bunched(codes >> _BUCKET_BITS, codes % (1 << _BUCKET_BITS)), packed(hits)]
 
 
-def _bunched(groups: Numbers, values: Numbers) -> tuple[Numbers, list[bytes]]:
-    """Return where groups begin; how many values each has, and the steps between those, first from 0."""
-    begins = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
+def _bunched(own: Numbers, values: Numbers) -> list[bytes]:
+    """Return the steps between groups, how many values each has, and the steps between those; from 0 on."""
+    begins = np.flatnonzero(np.diff(own, prepend=-1))
     steps = np.diff(values, prepend=0)
     steps[begins] = values[begins]
-    return begins, [packed(np.diff(begins, append=len(groups))), packed(steps)]
+    return [
+        packed(each) for each in (np.diff(own[begins], prepend=0), np.diff(begins, append=len(own)), steps)
+    ]
 
 
 def buckets(took: Numbers) -> Numbers:

@@ -1,26 +1,28 @@
 """Counts by the minute, of the last days: how long requests took, and who came.
 
-    traffic_latency_minutes  a histogram (durations.py) for each minute, source, host and part
-    traffic_visitor_minutes  a sketch (sketches.py) for each minute and source
+    traffic_latency_minutes  a histogram (durations.py) for each key and part
+    traffic_visitor_minutes  a sketch (sketches.py) for each key
 
+A key is a minute, a source, a host, a class of statuses and a method, as in traffic_minutes (traffic.py).
 Days that are older are in the counts of hours alone; of their minutes a question reads the records. Rows of
 one key are added up, and a histogram takes records away by negative hits; a minute of visitors is made anew
 with its hour (visitors.py).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, groupby
+from typing import Any, ClassVar
 
 import msgpack  # type: ignore[import-untyped]
-from sqlalchemy import Connection, Index, delete, func, insert, select
-from sqlalchemy.orm import Mapped
+from sqlalchemy import Connection, Index, SmallInteger, delete, func, select
+from sqlalchemy.orm import Mapped, mapped_column
 
 from db import sketches
-from db.counted import Scope
+from db.bulk import insert_rows
+from db.counted import AnySelect, Scope
 from db.durations import PARTS
 from db.models import Base
 from db.traffic import Condition
@@ -34,36 +36,52 @@ UNKNOWN = "unknown"
 
 #: Hits by the number of a bucket.
 Histogram = dict[int, int]
-#: A minute, a source, a part, a host.
-LatencyKey = tuple[datetime, int, str, str | None]
-#: A minute, a source.
-VisitorKey = tuple[datetime, int]
+#: What a minute is counted by, as `traffic.keys` names it.
+KEYS = ("minute", "source_id", "host", "status_class", "rest_method")
+#: Values of KEYS.
+Key = tuple[Any, ...]
+#: A part, and a key.
+LatencyKey = tuple[str, Key]
 
 
-class TrafficLatencyMinute(Base):
-    """Records of one minute (UTC) and host by how long they took; `part` is a key of `durations.PARTS`."""
+class MinuteCounts(Base):
+    """What both tables are counted by."""
 
-    __tablename__ = "traffic_latency_minutes"
-    __table_args__ = (Index(None, "part", "minute"),)
+    __abstract__ = True
+
+    #: The column that holds what is counted; all others are the key.
+    CONTENT: ClassVar[str]
 
     minute: Mapped[datetime]
     source_id: Mapped[int]
-    part: Mapped[str]
+    #: The virtual host or, without one, the host of the URL.
     host: Mapped[str | None]
+    #: 2 for 200 to 299; NULL without a status.
+    status_class: Mapped[int | None] = mapped_column(SmallInteger)
+    rest_method: Mapped[str | None]
+
+
+class TrafficLatencyMinute(MinuteCounts):
+    """Records of one minute (UTC) by how long they took; `part` is a key of `durations.PARTS`."""
+
+    __tablename__ = "traffic_latency_minutes"
+    __table_args__ = (Index(None, "part", "minute"),)
+    CONTENT = "histogram"
+
+    part: Mapped[str]
     #: What `packed` returns.
     histogram: Mapped[bytes]
     # The mapper needs a key to tell rows apart; the table has none.
     __mapper_args__ = {"primary_key": ["minute", "part", "source_id"]}  # noqa: RUF012 - SQLAlchemy's attribute
 
 
-class TrafficVisitorMinute(Base):
-    """Who came to a source in one minute (UTC)."""
+class TrafficVisitorMinute(MinuteCounts):
+    """Who came in one minute (UTC)."""
 
     __tablename__ = "traffic_visitor_minutes"
     __table_args__ = (Index(None, "minute"),)
+    CONTENT = "sketch"
 
-    minute: Mapped[datetime]
-    source_id: Mapped[int]
     #: What sketches.py packs.
     sketch: Mapped[bytes]
     __mapper_args__ = {"primary_key": ["minute", "source_id"]}  # noqa: RUF012 - as above
@@ -110,29 +128,40 @@ def halves(connection: Connection, scope: Scope) -> tuple[Scope, Scope]:
     return replace(scope, until=since), replace(scope, since=since)
 
 
+def stored(
+    model: type[MinuteCounts], names: Sequence[str], first: datetime, last: datetime, source_id: int | None
+) -> AnySelect:
+    """Return the query for what is stored of whole minutes, of one source or, with None, of all."""
+    query = select(*(model.__table__.c[name] for name in names))
+    query = query.where(model.minute >= first, model.minute < last)
+    return query if source_id is None else query.where(model.source_id == source_id)
+
+
 def keep_latencies(connection: Connection, found: Mapping[LatencyKey, Mapping[int, int]]) -> None:
     """Add histograms of minutes; those before `stored_since` are left out."""
-    since = stored_since(datetime.now(UTC))
-    names = ("minute", "source_id", "part", "host")
-    rows = [
-        dict(zip(names, key, strict=True), histogram=packed(histogram))
-        for key, histogram in found.items()
-        if key[0] >= since and histogram
-    ]
-    if rows:
-        connection.execute(insert(TrafficLatencyMinute), rows)
+    _keep(
+        connection,
+        TrafficLatencyMinute,
+        ("part", *KEYS, "histogram"),
+        ((part, *key, packed(histogram)) for (part, key), histogram in found.items() if histogram),
+    )
 
 
-def keep_visitors(connection: Connection, found: Mapping[VisitorKey, sketches.Places]) -> None:
+def keep_visitors(connection: Connection, found: Mapping[Key, sketches.Places]) -> None:
     """Add visitors of minutes; those before `stored_since` are left out."""
-    since = stored_since(datetime.now(UTC))
-    rows = [
-        {"minute": minute, "source_id": source_id, "sketch": sketches.packed_places(places)}
-        for (minute, source_id), places in found.items()
-        if minute >= since
-    ]
-    if rows:
-        connection.execute(insert(TrafficVisitorMinute), rows)
+    _keep(
+        connection,
+        TrafficVisitorMinute,
+        (*KEYS, "sketch"),
+        ((*key, sketches.packed_places(places)) for key, places in found.items()),
+    )
+
+
+def _keep(
+    connection: Connection, model: type[MinuteCounts], names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    since, at = stored_since(datetime.now(UTC)), names.index("minute")
+    insert_rows(connection, model, names, (row for row in rows if row[at] >= since))
 
 
 def forget(connection: Connection, now: datetime) -> None:
@@ -147,28 +176,36 @@ def forget(connection: Connection, now: datetime) -> None:
 def merge(connection: Connection, since: datetime, until: datetime) -> None:
     """Make several rows of one key one, of the minutes of a range."""
     latency, visitor = TrafficLatencyMinute, TrafficVisitorMinute
-    own = (latency.minute >= since) & (latency.minute <= until) & (latency.part != UNKNOWN)
-    key: tuple[Any, ...] = (latency.minute, latency.source_id, latency.part, latency.host)
-    found = _taken(connection, key, latency.histogram, own)
-    keep_latencies(connection, {each: added(map(unpacked, found[each])) for each in found})
-    own = (visitor.minute >= since) & (visitor.minute <= until)
-    found = _taken(connection, (visitor.minute, visitor.source_id), visitor.sketch, own)
-    merged = {each: sketches.merged([sketches.unpacked(part) for part in found[each]]) for each in found}
-    keep_visitors(connection, {each: sketches.places(merged[each]) for each in merged})
+    # Every part there is, for the index.
+    _merge(connection, latency, latency.part.in_(PARTS) & latency.minute.between(since, until), _added_up)
+    _merge(connection, visitor, visitor.minute.between(since, until), _united)
 
 
-def _taken(
-    connection: Connection, key: Sequence[Any], content: Any, condition: Condition
-) -> dict[Any, list[bytes]]:
-    """Delete the rows of keys that have several; return what each of these rows held, by the key."""
-    several = select(*key).where(condition).group_by(*key).having(func.count() > 1)
-    found = {}
-    for row in connection.execute(several).all():
-        # Not IS NOT DISTINCT FROM: PostgreSQL looks that up in no index, and read the table for each key.
-        own = (
-            column.is_(None) if value is None else column == value
-            for column, value in zip(key, row, strict=True)
-        )
-        gone = connection.scalars(delete(content.class_).where(*own).returning(content))
-        found[tuple(row)] = [bytes(each) for each in gone]
-    return found
+def _merge(
+    connection: Connection,
+    model: type[MinuteCounts],
+    condition: Condition,
+    merged: Callable[[list[bytes]], bytes | None],
+) -> None:
+    """Write minutes in which a key has several rows anew, an hour at a time."""
+    key = [column for column in model.__table__.columns if column.name != model.CONTENT]
+    names, content = [column.name for column in key], model.__table__.c[model.CONTENT]
+    several = select(model.minute).where(condition).group_by(*key).having(func.count() > 1)
+    for _, hour in groupby(sorted(set(connection.scalars(several))), lambda minute: minute.replace(minute=0)):
+        own = list(hour)
+        # With their range, or the planner might go through the whole one for them.
+        place = condition & model.minute.between(own[0], own[-1]) & model.minute.in_(own)
+        found: defaultdict[tuple[Any, ...], list[bytes]] = defaultdict(list)
+        for *values, each in connection.execute(delete(model).where(place).returning(*key, content)):
+            found[tuple(values)].append(bytes(each))
+        made = ((*each, told[0] if len(told) == 1 else merged(told)) for each, told in found.items())
+        _keep(connection, model, [*names, model.CONTENT], (row for row in made if row[-1] is not None))
+
+
+def _added_up(histograms: list[bytes]) -> bytes | None:
+    total = added(map(unpacked, histograms))
+    return packed(total) if total else None
+
+
+def _united(contents: list[bytes]) -> bytes:
+    return sketches.packed_places(sketches.places(sketches.unpacked(*contents)))

@@ -18,7 +18,7 @@ from db.counted import AnySelect, Scope, minutes, sums, values
 from db.engine import reading
 from db.ledger import CLEAN
 from db.models import RejectedLine, Segment
-from db.traffic import ERROR, total, truncated
+from db.traffic import ERROR, status_class, total, truncated
 
 #: Memory of one sort or hash table while a question is answered: tens of thousands of paths fit.
 _WORK_MEMORY = "64MB"
@@ -88,10 +88,10 @@ def _status_classes(unit: str) -> Statement:
     def statement(scope: Scope, dialect: str) -> AnySelect:
         rows = minutes(scope, dialect)
         moment = truncated(unit, rows.c.minute, dialect).label(unit)
-        status_class = (rows.c.status // 100).label("status_class")
+        own = status_class(rows.c.status).label("status_class")
         hits, _ = sums(rows)
-        query = select(moment, status_class, hits).group_by(moment, status_class).having(hits != 0)
-        return query.order_by(moment, status_class)
+        query = select(moment, own, hits).group_by(moment, own).having(hits != 0)
+        return query.order_by(moment, own)
 
     return statement
 
@@ -128,7 +128,7 @@ def _overall(rows: Subquery) -> tuple[Any, ...]:
     """Return hits, bytes, and hits with a status of 4xx and of 5xx."""
     classes = {"client_errors": 4, "server_errors": 5}
     errors = [
-        total(case((rows.c.status // 100 == number, rows.c.hits))).label(name)
+        total(case((status_class(rows.c.status) == number, rows.c.hits))).label(name)
         for name, number in classes.items()
     ]
     return (*sums(rows), *errors)
@@ -138,9 +138,19 @@ def _latency(unit: str, part: str) -> Statement:
     return lambda scope, dialect: latencies.quantiles(unit, part, scope, dialect)
 
 
-def _latency_by_minute(connection: Connection, scope: Scope) -> Answer:
-    found = latencies.by_minute(connection, "duration", scope)
-    return Answer(("minute", "hits", *latencies.QUANTILES), found)
+def _latency_by_host(scope: Scope, dialect: str) -> AnySelect:
+    hosts = latencies.quantiles("host", "duration", scope, dialect).order_by(None).subquery()
+    return select(hosts).order_by(hosts.c.hits.desc(), hosts.c.host).limit(scope.limit)
+
+
+def _latency_by(*names: str) -> Question:
+    """Return the question for the durations of each of some keys of minutes (minutes.py)."""
+
+    def question(connection: Connection, scope: Scope) -> Answer:
+        found = latencies.of_minutes(connection, names, "duration", scope)
+        return Answer((*names, "hits", *latencies.QUANTILES), _in_order(names, found, scope))
+
+    return question
 
 
 def _visitors(connection: Connection, scope: Scope) -> Answer:
@@ -148,21 +158,35 @@ def _visitors(connection: Connection, scope: Scope) -> Answer:
     return Answer(("visitors",), [(sketches.estimate(sketches.merged(found)),)] if found else [])
 
 
-def _visitors_by_minute(connection: Connection, scope: Scope) -> Answer:
-    return _estimated("minute", visitors.of_minutes(connection, scope))
+def _visitors_by(*names: str) -> Question:
+    """Return the question for the visitors of each of some keys of minutes, of all sources together."""
+
+    def question(connection: Connection, scope: Scope) -> Answer:
+        sketched = visitors.of_minutes(connection, names, scope)
+        found = [(*key, sketches.estimate(registers)) for key, registers in sketched.items()]
+        return Answer((*names, "visitors"), _in_order(names, found, scope))
+
+    return question
 
 
-def _visitors_by(unit: str) -> Question:
+def _in_order(names: tuple[str, ...], rows: list[tuple[Any, ...]], scope: Scope) -> list[tuple[Any, ...]]:
+    """Return rows of keys and measures in order of time, or without a time those with the most first."""
+    count = len(names)
+    rows = sorted(rows, key=lambda row: [(key is None, key) for key in row[:count]])
+    return rows if "minute" in names else sorted(rows, key=lambda row: -row[count])[: scope.limit]
+
+
+def _visitors_by_unit(unit: str) -> Question:
     """Return the question for the visitors of each hour or day, of all sources together."""
-    return lambda connection, scope: _estimated(unit, visitors.of_range(connection, scope))
 
+    def question(connection: Connection, scope: Scope) -> Answer:
+        units: dict[Any, list[bytes]] = defaultdict(list)
+        for (hour, _), found in visitors.of_range(connection, scope).items():
+            units[hour.replace(hour=0) if unit == "day" else hour] += found
+        rows = [(each, sketches.estimate(sketches.merged(units[each]))) for each in sorted(units)]
+        return Answer((unit, "visitors"), rows)
 
-def _estimated(unit: str, sketched: dict[visitors.Hour, list[bytes]]) -> Answer:
-    units: dict[Any, list[bytes]] = defaultdict(list)
-    for (moment, _), found in sketched.items():
-        units[moment.replace(hour=0) if unit == "day" else moment] += found
-    rows = [(each, sketches.estimate(sketches.merged(units[each]))) for each in sorted(units)]
-    return Answer((unit, "visitors"), rows)
+    return question
 
 
 def _traffic(unit: str) -> Statement:
@@ -226,6 +250,7 @@ _STATEMENTS: dict[str, Statement] = {
     "countries_by_day": _by_day("country"),
     "latency_by_hour": _latency("hour", "duration"),
     "latency_by_day": _latency("day", "duration"),
+    "latency_by_host": _latency_by_host,
     "upstream_latency_by_hour": _latency("hour", "upstream"),
     "upstream_latency_by_day": _latency("day", "upstream"),
     "slowest_paths": _slowest_paths,
@@ -233,12 +258,24 @@ _STATEMENTS: dict[str, Statement] = {
     "lines_by_day": _lines_by_day,
 }
 
+#: Questions that minutes answer, of the days for which they are kept; of other days the records.
+BY_MINUTES: dict[str, Question] = {
+    "latency_by_minute": _latency_by("minute"),
+    "latency_by_minute_and_host": _latency_by("minute", "host"),
+    "latency_by_minute_and_status_class": _latency_by("minute", "status_class"),
+    "latency_by_status_class_and_method": _latency_by("status_class", "rest_method"),
+    "visitors_by_minute": _visitors_by("minute"),
+    "visitors_by_minute_and_host": _visitors_by("minute", "host"),
+    "visitors_by_host": _visitors_by("host"),
+    "visitors_by_status_class": _visitors_by("status_class"),
+    "visitors_by_method": _visitors_by("rest_method"),
+}
+
 #: Every question by its name.
 QUERIES: dict[str, Question] = {
     **{name: _asked(statement) for name, statement in _STATEMENTS.items()},
-    "latency_by_minute": _latency_by_minute,
+    **BY_MINUTES,
     "visitors": _visitors,
-    "visitors_by_minute": _visitors_by_minute,
-    "visitors_by_hour": _visitors_by("hour"),
-    "visitors_by_day": _visitors_by("day"),
+    "visitors_by_hour": _visitors_by_unit("hour"),
+    "visitors_by_day": _visitors_by_unit("day"),
 }

@@ -92,7 +92,7 @@ def _add_paths(connection: Connection, condition: Condition, sign: int) -> None:
 
 
 def _add_latencies(connection: Connection, part: str, condition: Condition, sign: int) -> None:
-    query = latencies.of_records("hour", part, connection.dialect.name)
+    query = latencies.of_records(latencies.HOUR_KEYS, part, connection.dialect.name)
     rows = query.where(condition).subquery().c
     names = ["part", "hour", "source_id", "host", "bucket", "hits"]
     changes = (literal(part), rows.hour, rows.source_id, rows.host, rows.bucket, sign * rows.hits)
@@ -103,8 +103,8 @@ def _add_latencies(connection: Connection, part: str, condition: Condition, sign
 
 def _add_latency_minutes(connection: Connection, part: str, condition: Condition, sign: int) -> None:
     recent = CleanRecord.timestamp >= minutes.stored_since(datetime.now(UTC))
-    query = latencies.of_records("minute", part, connection.dialect.name).where(condition, recent)
+    query = latencies.of_records(minutes.KEYS, part, connection.dialect.name).where(condition, recent)
     found: defaultdict[minutes.LatencyKey, minutes.Histogram] = defaultdict(dict)
-    for minute, source_id, host, bucket, hits in connection.execute(query):
-        found[minute, source_id, part, host][NUMBERS[bucket]] = sign * hits
+    for *key, bucket, hits in connection.execute(query):
+        found[part, tuple(key)][NUMBERS[bucket]] = sign * hits
     minutes.keep_latencies(connection, found)

@@ -10,6 +10,7 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import zstandard
 
@@ -17,6 +18,7 @@ import zstandard
 PLACE_BITS = 12
 REGISTERS = 1 << PLACE_BITS
 _REST_BITS = 64 - PLACE_BITS
+_NONE = bytes(REGISTERS)
 #: Bits that the longest run takes.
 RUN_BITS = (_REST_BITS + 1).bit_length()
 #: Registers with a run, and these runs.
@@ -32,9 +34,9 @@ def place(value: str) -> tuple[int, int]:
     return hashed >> _REST_BITS, _REST_BITS - rest.bit_length() + 1
 
 
-def sketch(places: Iterable[tuple[int, int]]) -> bytes:
-    """Return the sketch of values by their places: its registers, 0 where no value fell."""
-    registers = bytearray(REGISTERS)
+def sketch(places: Iterable[tuple[int, int]], seen: bytes = _NONE) -> bytes:
+    """Return the sketch of values by their places, and of those seen: registers, 0 where no value fell."""
+    registers = bytearray(seen)
     for register, run in places:
         if run > registers[register]:  # noqa: PLR1730 - twice as fast as max
             registers[register] = run
@@ -63,12 +65,16 @@ def packed(registers: bytes) -> bytes:
     return zstandard.compress(registers, 1)
 
 
-def unpacked(content: bytes) -> bytes:
-    """Return the sketch that was packed."""
-    if content[:1] != _FEW:
-        return zstandard.decompress(content, REGISTERS)
+def unpacked(*contents: bytes) -> bytes:
+    """Return the sketch that was packed, that of all values that several have seen."""
+    full = [zstandard.decompress(each, REGISTERS) for each in contents if each[:1] != _FEW]
+    few = [each for each in contents if each[:1] == _FEW]
+    return sketch(chain.from_iterable(map(_few, few)), merged(full) if full else _NONE)
+
+
+def _few(content: bytes) -> Iterable[tuple[int, int]]:
     count = len(content) // 3
-    return sketch(zip(struct.unpack_from(f"<{count}H", content, 1), content[1 + 2 * count :], strict=True))
+    return zip(struct.unpack_from(f"<{count}H", content, 1), content[1 + 2 * count :], strict=True)
 
 
 def estimate(registers: bytes) -> int:

@@ -2,11 +2,11 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import accumulate, chain
 from operator import add
-from typing import Any, TypeVar
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 import zstandard
@@ -25,13 +25,29 @@ from db.traffic import (
     TrafficDay,
     TrafficLatency,
     TrafficMinute,
+    class_of,
 )
 
 #: How many say how long they took, and how long.
 _UNTIMED = (0, 0)
 _FIRST_DAY = EPOCH.date()
 _Sums = dict[tuple[Any, ...], tuple[int, ...]]
-_Part = TypeVar("_Part")
+#: Minute, status, method, host, hits, bytes.
+_Row = tuple[Any, ...]
+
+
+class _Keys(dict[int, minutes.Key]):
+    """Keys of durations and visitors by the numbers of rows."""
+
+    def __init__(self, source_id: int, rows: Sequence[_Row]) -> None:
+        super().__init__()
+        self._source_id, self._rows = source_id, rows
+
+    def __missing__(self, number: int) -> minutes.Key:
+        minute, status, method, host, *_ = self._rows[number]
+        at = EPOCH + timedelta(minutes=minute)
+        key = self[number] = (at, self._source_id, host, class_of(_status(status)), method)
+        return key
 
 
 class Tallied:
@@ -41,7 +57,7 @@ class Tallied:
         self._minutes: _Sums = {}
         self._days: _Sums = {}
         self._latencies: dict[minutes.LatencyKey, minutes.Histogram] = {}
-        self._visitors: dict[minutes.VisitorKey, sketches.Places] = {}
+        self._visitors: dict[minutes.Key, sketches.Places] = {}
 
     def add(self, source_id: int, tally: bytes) -> bool:
         """Add what a segment of a source adds to the counts; return False for a tally of another version."""
@@ -50,17 +66,19 @@ class Tallied:
             return False
         for packed in parts:
             section = msgpack.unpackb(zstandard.decompress(packed))
-            self._add_minutes(source_id, section["minutes"])
+            rows = list(_rows(section["minutes"]))
+            self._add_minutes(source_id, rows)
+            keys = _Keys(source_id, rows)
             for kind in section.keys() & VALUES.keys():
                 self._add_values(source_id, kind, section[kind])
             for part in section.keys() & PARTS.keys():
-                self._add_latencies(source_id, part, section[part])
+                self._add_latencies(part, keys, section[part])
             if "visitors" in section:
-                self._add_visitors(source_id, section["visitors"])
+                self._add_visitors(keys, section["visitors"])
         return True
 
-    def _add_minutes(self, source_id: int, columns: list[Any]) -> None:
-        for minute, status, method, host, *sums in _rows(columns):
+    def _add_minutes(self, source_id: int, rows: Iterable[_Row]) -> None:
+        for minute, status, method, host, *sums in rows:
             _add(self._minutes, (minute, source_id, _status(status), method, host), sums)
 
     def _add_values(self, source_id: int, kind: str, columns: list[Any]) -> None:
@@ -73,10 +91,9 @@ class Tallied:
             for day, value, *sums in _rows(columns):
                 _add(self._days, (day, source_id, kind, value, None), (*sums, *_UNTIMED))
 
-    def _add_latencies(self, source_id: int, part: str, columns: list[Any]) -> None:
-        hosts, *told = columns
-        for host, (minute, found) in zip(hosts, _bunches(*map(_unpacked, told)), strict=True):
-            key = (minute, source_id, part, host)
+    def _add_latencies(self, part: str, keys: _Keys, columns: list[bytes]) -> None:
+        for group, found in _bunches(*map(_unpacked, columns)):
+            key = part, keys[group]
             known = self._latencies.get(key)
             if known is None:
                 self._latencies[key] = dict(found)
@@ -84,11 +101,12 @@ class Tallied:
             for number, hits in found:
                 known[number] = known.get(number, 0) + hits
 
-    def _add_visitors(self, source_id: int, columns: list[Any]) -> None:
-        for minute, found in _bunches(*map(_unpacked, columns)):
-            known = self._visitors.get((minute, source_id))
+    def _add_visitors(self, keys: _Keys, columns: list[bytes]) -> None:
+        for group, found in _bunches(*map(_unpacked, columns)):
+            key = keys[group]
+            known = self._visitors.get(key)
             if known is None:
-                self._visitors[minute, source_id] = dict(found)
+                self._visitors[key] = dict(found)
                 continue
             for register, run in found:
                 if run > known.get(register, 0):
@@ -114,10 +132,10 @@ class Tallied:
         insert_rows(
             connection,
             TrafficLatency,
-            ("hour", "source_id", "part", "host", "bucket", "hits"),
+            ("part", "hour", "source_id", "host", "bucket", "hits"),
             (
                 (*key, LOWER_ENDS[number], hits)
-                for key, histogram in _by_hour(self._latencies).items()
+                for key, histogram in self._latencies_by_hour().items()
                 for number, hits in minutes.added(histogram).items()
             ),
         )
@@ -127,9 +145,21 @@ class Tallied:
             connection,
             {
                 hour: sketches.sketch(chain.from_iterable(each.items() for each in found))
-                for hour, found in _by_hour(self._visitors).items()
+                for hour, found in self._visitors_by_hour().items()
             },
         )
+
+    def _latencies_by_hour(self) -> Mapping[Any, list[minutes.Histogram]]:
+        hours = defaultdict(list)
+        for (part, (minute, source_id, host, *_)), histogram in self._latencies.items():
+            hours[part, minute.replace(minute=0), source_id, host].append(histogram)
+        return hours
+
+    def _visitors_by_hour(self) -> Mapping[visitors.Hour, list[sketches.Places]]:
+        hours = defaultdict(list)
+        for (minute, source_id, *_), places in self._visitors.items():
+            hours[minute.replace(minute=0), source_id].append(places)
+        return hours
 
 
 def _rows(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
@@ -138,22 +168,14 @@ def _rows(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _bunches(
-    minutes_: Iterable[int], counts: Iterable[int], steps: "array[int]", values: "array[int]"
-) -> Iterator[tuple[datetime, Iterator[tuple[int, int]]]]:
-    """Yield each minute with its pairs of numbers, which stand as steps, and values."""
+    groups: Iterable[int], counts: Iterable[int], steps: "array[int]", values: "array[int]"
+) -> Iterator[tuple[int, Iterator[tuple[int, int]]]]:
+    """Yield each group with its pairs of numbers and values; groups and numbers stand as steps."""
     at = 0
-    for minute, count in zip(minutes_, counts, strict=True):
+    for group, count in zip(accumulate(groups), counts, strict=True):
         numbers = accumulate(steps[at : at + count])
-        yield EPOCH + timedelta(minutes=minute), zip(numbers, values[at : at + count], strict=True)
+        yield group, zip(numbers, values[at : at + count], strict=True)
         at += count
-
-
-def _by_hour(found: Mapping[Any, _Part]) -> dict[Any, list[_Part]]:
-    """Return what belongs to keys that begin with a minute by keys that begin with its hour."""
-    hours: defaultdict[Any, list[_Part]] = defaultdict(list)
-    for (minute, *key), each in found.items():
-        hours[minute.replace(minute=0), *key].append(each)
-    return hours
 
 
 def _status(told: int) -> int | None:

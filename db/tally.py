@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from db import fixed, minutely
 from db.durations import LONGEST_SECONDS, PARTS
-from db.grouping import Numbers, grouped
+from db.grouping import Numbers, added, grouped, numbered
 from db.load import Loader, Shape
 from db.minutely import packed
 from db.numbering import KEPT_BYTES, NUMBERS, POOLS, Fields, Number, Pool, Values, Visitors
@@ -111,25 +111,26 @@ class Counter:
         none = np.zeros(count, np.int64)
         minute, size = columns["timestamp"], columns.get("size_bytes", none)
         day = (None, minute // 1440)
-        status = (None, columns.get("status", none + NO_STATUS))
-        method = ("method", columns.get("rest_method", none))
-        host = ("host", _first(columns, none, "server_name", "host"))
+        status = columns.get("status", none + NO_STATUS)
+        method, host = columns.get("rest_method", none), _first(columns, none, "server_name", "host")
+        rows, of_line = numbered([minute, status, method, host])
+        group = minutely.groups(rows)[of_line]
+        told = self._told(zip((None, None, "method", "host"), rows, strict=True))
         section = {
-            "minutes": self._rows([(None, minute), status, method, host], [size]),
-            "visitors": self._visitors(minute, _first(columns, none, "ip", "client_host", "user_name")),
+            "minutes": [*told, *map(packed, added(of_line, [size]))],
+            "visitors": self._visitors(group, _first(columns, none, "ip", "client_host", "user_name")),
         }
         for kind, name in VALUES.items():
             if name in columns:
                 keys, sums = [day, (POOLS[name], columns[name])], [size]
                 took = columns.get("duration_seconds") if kind == "path" else None
-                keys += [status] if kind == "path" else []
+                keys += [(None, status)] if kind == "path" else []
                 sums += [] if took is None else [(took >= 0).astype(np.int64), np.maximum(took, 0)]
                 section[kind] = self._rows(keys, sums, columns[name] > 0)
         for part in PARTS:
             took = columns.get(f"{part}_seconds")
             if took is not None:
-                hosts, found = minutely.durations(minute, host[1], took)
-                section[part] = [self._pools["host"].values_of(hosts), *found] if found else []
+                section[part] = minutely.durations(group, took)
         return {kind: rows for kind, rows in section.items() if rows}
 
     def _rows(self, keys: Sequence[_Key], sums: Sequence[Numbers], where: Any = None) -> list[Any]:
@@ -139,16 +140,18 @@ class Counter:
             sums = [column[where] for column in sums]
         if not len(keys[0][1]):
             return []
-        found, hits, added = grouped([column for _, column in keys], sums)
-        told = [
-            packed(column) if pool is None else self._pools[pool].values_of(column)
-            for (pool, _), column in zip(keys, found, strict=True)
-        ]
-        return [*told, *(packed(column) for column in (hits, *added))]
+        found, hits, total = grouped([column for _, column in keys], sums)
+        told = self._told(zip((pool for pool, _ in keys), found, strict=True))
+        return [*told, *map(packed, (hits, *total))]
 
-    def _visitors(self, minute: Numbers, who: Numbers) -> list[Any]:
+    def _told(self, keys: Iterable[_Key]) -> list[Any]:
+        return [
+            packed(column) if pool is None else self._pools[pool].values_of(column) for pool, column in keys
+        ]
+
+    def _visitors(self, group: Numbers, who: Numbers) -> list[bytes]:
         places = np.frombuffer(self._who.places, np.int64)
-        return [*minutely.visitors(minute, who, places)] if who.any() else []
+        return minutely.visitors(group, who, places) if who.any() else []
 
 
 def _first(columns: Mapping[str, Numbers], none: Numbers, *names: str) -> Numbers:

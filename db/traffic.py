@@ -12,6 +12,7 @@ counted segment takes them away again in the same transaction, and nobody waits 
 nothing can be taken away: that of an hour that lost records is marked, and made anew by the next count.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
@@ -132,8 +133,8 @@ LARGEST_SIZE = 1 << 40
 VALUES = {"path": "path", "agent": "user_agent", "address": "ip", "country": "country", "browser": "browser"}
 #: The kind of paths by status, and the least status of an error: others are not counted by path.
 ERROR, FIRST_ERROR = "error", 400
-#: What a tally begins with; one of an older version holds no minutes, and its segment is counted by SQL.
-TALLY_VERSION = 2
+#: What a tally begins with; one of an older version lacks some keys, and its segment is counted by SQL.
+TALLY_VERSION = 3
 #: What stands for a status that is NULL in tallies: no smallint.
 NO_STATUS = -(1 << 15) - 1
 #: Where tallies count minutes, hours and days from.
@@ -148,6 +149,33 @@ def kinds() -> dict[str, Any]:
 def hosts() -> ColumnElement[Any]:
     """Return the host that a record counts for, as an expression."""
     return func.coalesce(CleanRecord.server_name, CleanRecord.host)
+
+
+def status_class(status: Any) -> ColumnElement[Any]:
+    """Return the class of a status, 2 for 200 to 299, as an expression; NULL without one."""
+    found: ColumnElement[Any] = status // 100
+    return found
+
+
+def class_of(status: int | None) -> int | None:
+    """Return the class of a status, as `status_class`; that of a negative one is rounded up, as SQL does."""
+    return None if status is None else int(status / 100)
+
+
+def keys(names: Sequence[str], dialect: str) -> list[ColumnElement[Any]]:
+    """Return what records are counted by, as labelled expressions.
+
+    Names are minute, hour, source_id, host, status_class and rest_method.
+    """
+    own: dict[str, Any] = {
+        "source_id": CleanRecord.source_id,
+        "host": hosts(),
+        "status_class": status_class(CleanRecord.status),
+        "rest_method": CleanRecord.rest_method,
+    }
+    moments = ("minute", "hour")
+    own |= {unit: truncated(unit, CleanRecord.timestamp, dialect) for unit in moments if unit in names}
+    return [own[name].label(name) for name in names]
 
 
 def as_text(kind: str, value: Any, dialect: str) -> ColumnElement[Any]:

@@ -6,7 +6,7 @@ hours, and beat's next count reads those again, with their minutes; until then t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -16,12 +16,13 @@ from sqlalchemy.types import LargeBinary
 
 from db import minutes, sketches
 from db.counted import AnySelect, Scope, lacking, whole, within
-from db.minutes import TrafficVisitorMinute, VisitorKey
+from db.minutes import Key, TrafficVisitorMinute
 from db.models import CleanRecord
-from db.traffic import Condition, TrafficVisitors, as_text, truncated
+from db.traffic import Condition, TrafficVisitors, as_text, keys, truncated
 
-#: An hour, or the unit that is asked for, and the number of a source.
+#: An hour, and the number of a source.
 Hour = tuple[datetime, int]
+_HOUR_KEYS = ("hour", "source_id")
 #: Hours of sources that are read again, or merged, in one go.
 HOURS_AT_ONCE = 100
 _HOUR, _MINUTE, _INSTANT = timedelta(hours=1), timedelta(minutes=1), timedelta(microseconds=1)
@@ -72,7 +73,7 @@ def renew(connection: Connection) -> bool:
         connection.execute(
             delete(TrafficVisitorMinute).where(TrafficVisitorMinute.source_id == source_id, minute)
         )
-        found = _placed(connection.execute(_of_records("minute", connection.dialect.name).where(own)))
+        found = _placed(connection.execute(_of_records(minutes.KEYS, connection.dialect.name).where(own)))
         minutes.keep_visitors(connection, found)
         places = chain.from_iterable(each.items() for each in found.values())
         if found:
@@ -82,7 +83,7 @@ def renew(connection: Connection) -> bool:
 
 def read(connection: Connection, condition: Condition) -> dict[Hour, bytes]:
     """Return the visitors of some records, by hour and source."""
-    return _sketched(connection.execute(_of_records("hour", connection.dialect.name).where(condition)))
+    return _sketched(connection.execute(_of_records(_HOUR_KEYS, connection.dialect.name).where(condition)))
 
 
 def of_range(connection: Connection, scope: Scope) -> dict[Hour, list[bytes]]:
@@ -95,45 +96,42 @@ def of_range(connection: Connection, scope: Scope) -> dict[Hour, list[bytes]]:
     for hour, source_id, sketch in connection.execute(query):
         if sketch is not None:
             found[hour, source_id].append(sketches.unpacked(sketch))
-    for records in lacking(scope, _HOUR, _of_records("hour", connection.dialect.name)):
+    for records in lacking(scope, _HOUR, _of_records(_HOUR_KEYS, connection.dialect.name)):
         for key, registers in _sketched(connection.execute(records)).items():
             found[key].append(registers)
     return found
 
 
-def of_minutes(connection: Connection, scope: Scope) -> dict[VisitorKey, list[bytes]]:
-    """Return the visitors of a range, by minute and source; some minutes in several sketches."""
-    found: dict[VisitorKey, list[bytes]] = defaultdict(list)
-    records, own = _of_records("minute", connection.dialect.name), TrafficVisitorMinute
+def of_minutes(connection: Connection, names: Sequence[str], scope: Scope) -> dict[Key, bytes]:
+    """Return the visitors of a range by some of `minutes.KEYS`."""
+    found: dict[Key, list[bytes]] = defaultdict(list)
+    records = _of_records(names, connection.dialect.name)
     before, scope = minutes.halves(connection, scope)
-    lacks = [within(before, records), *lacking(scope, _MINUTE, records)]
-    first, last = whole(scope, _MINUTE)
-    query = select(own.minute, own.source_id, own.sketch).where(own.minute >= first, own.minute < last)
-    if scope.source_id is not None:
-        query = query.where(own.source_id == scope.source_id)
-    for minute, source_id, sketch in connection.execute(query):
-        found[minute, source_id].append(sketches.unpacked(sketch))
-    for each in lacks:
-        for key, registers in _sketched(connection.execute(each)).items():
-            found[key].append(registers)
-    return found
+    for lacks in (within(before, records), *lacking(scope, _MINUTE, records)):
+        for key, places in _placed(connection.execute(lacks)).items():
+            found[key].append(sketches.packed_places(places))
+    range_ = whole(scope, _MINUTE)
+    query = minutes.stored(TrafficVisitorMinute, (*names, "sketch"), *range_, scope.source_id)
+    for *key, sketch in connection.execute(query):
+        found[tuple(key)].append(sketch)
+    return {key: sketches.unpacked(*contents) for key, contents in found.items()}
 
 
-def _of_records(unit: str, dialect: str) -> AnySelect:
-    moment = truncated(unit, CleanRecord.timestamp, dialect).label(unit)
+def _of_records(names: Sequence[str], dialect: str) -> AnySelect:
+    """Return the query for keys (traffic.py) and visitors, each once."""
     who = visitor(dialect).label("visitor")
-    return select(moment, CleanRecord.source_id, who).where(who.is_not(None)).distinct()
+    return select(*keys(names, dialect), who).where(who.is_not(None)).distinct()
 
 
-def _sketched(rows: Iterable[Any]) -> dict[Hour, bytes]:
+def _sketched(rows: Iterable[Any]) -> dict[Any, bytes]:
     return {key: sketches.sketch(found.items()) for key, found in _placed(rows).items()}
 
 
-def _placed(rows: Iterable[Any]) -> dict[Hour, sketches.Places]:
-    places: dict[Hour, sketches.Places] = defaultdict(dict)
-    for moment, source_id, name in rows:
+def _placed(rows: Iterable[Any]) -> dict[Any, sketches.Places]:
+    places: dict[Any, sketches.Places] = defaultdict(dict)
+    for *key, name in rows:
         register, run = sketches.place(name)
-        known = places[moment, source_id]
+        known = places[tuple(key)]
         known[register] = max(known.get(register, 0), run)
     return places
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from db import counting, minutes, sketches
-from db.durations import LONGEST_SECONDS
+from db.durations import LONGEST_SECONDS, LOWER_ENDS
 from db.engine import reading
 from db.ledger import CLEAN
 from db.minutes import TrafficLatencyMinute, TrafficVisitorMinute
@@ -67,19 +67,19 @@ def _told_by_minute(
     """Return what the tables of minutes say, from a minute on."""
     timed, own = TrafficLatencyMinute, TrafficVisitorMinute
     latencies: Counter[Any] = Counter()
-    columns = (timed.minute, timed.source_id, timed.part, timed.host, timed.histogram)
+    columns = (timed.minute, timed.source_id, timed.host, timed.status_class, timed.rest_method, timed.part)
     for *key, histogram in connection.execute(
-        select(*columns).where(timed.source_id.in_(source_ids), timed.minute >= since)
+        select(*columns, timed.histogram).where(timed.source_id.in_(source_ids), timed.minute >= since)
     ):
-        latencies[*key, "hits"] += sum(minutes.unpacked(histogram).values())
+        for number, hits in minutes.unpacked(histogram).items():
+            latencies[*key, LOWER_ENDS[number]] += hits
     visitors: Counter[Any] = Counter()
-    for minute, source_id, sketch in connection.execute(
-        select(own.minute, own.source_id, own.sketch).where(
-            own.source_id.in_(source_ids), own.minute >= since
-        )
+    columns = (own.minute, own.source_id, own.host, own.status_class, own.rest_method, own.sketch)
+    for *key, sketch in connection.execute(
+        select(*columns).where(own.source_id.in_(source_ids), own.minute >= since)
     ):
         for register, run in sketches.places(sketches.unpacked(sketch)).items():
-            visitors[minute, source_id, register] = max(visitors[minute, source_id, register], run)
+            visitors[*key, register] = max(visitors[*key, register], run)
     kept = Counter({key: number for key, number in latencies.items() if number})
     return {"minutes of latencies": kept, "minutes of visitors": visitors}
 
@@ -102,6 +102,7 @@ def _made(connection: Connection, source_ids: Sequence[int], since: datetime) ->
     for row in connection.execute(records):
         minute = row.timestamp.replace(second=0, microsecond=0)
         hour, host = minute.replace(minute=0), row.server_name or row.host
+        of_minute = (minute, row.source_id, host, _class(row.status), row.rest_method)
         _count(found["minutes"], (minute, row.source_id, row.status, row.rest_method, host), row.size_bytes)
         for kind, column in _VALUES.items():
             value = getattr(row, column)
@@ -115,16 +116,24 @@ def _made(connection: Connection, source_ids: Sequence[int], since: datetime) ->
             if took is not None and 0 <= took <= LONGEST_SECONDS:
                 found["latencies"][hour, row.source_id, part, host, "hits"] += 1
                 if minute >= since:
-                    found["minutes of latencies"][minute, row.source_id, part, host, "hits"] += 1
+                    found["minutes of latencies"][*of_minute, part, _lower_end(took)] += 1
         visitor = row.ip or row.client_host or row.user_name
         if visitor is not None:
             _came(found["visitors"], (hour, row.source_id), visitor)
-            _came(
-                found["minutes of visitors"] if minute >= since else Counter(),
-                (minute, row.source_id),
-                visitor,
-            )
+            if minute >= since:
+                _came(found["minutes of visitors"], of_minute, visitor)
     return found
+
+
+def _class(status: int | None) -> int | None:
+    """Return 2 for 200 to 299; of a negative status the class is negative, or 0."""
+    return None if status is None else abs(status) // 100 * (-1 if status < 0 else 1)
+
+
+def _lower_end(seconds: float) -> int:
+    """Return the least microseconds that have the bucket of a duration: 32 for each power of two."""
+    took = int(seconds * 1e6 + 0.5)
+    return took - took % (1 << max(0, took.bit_length() - 6))
 
 
 def _came(visitors: Counter[Any], key: tuple[Any, ...], visitor: str) -> None:

@@ -3,13 +3,15 @@
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 import pytest
 from alembic import command
-from sqlalchemy import Engine, event, func, select, text, update
+from sqlalchemy import Engine, bindparam, event, func, inspect, select, text, update
 
 from db import counting, minutes, schema, sketches
+from db.columns import Moment
 from db.counted import Scope
 from db.durations import LOWER_ENDS, middle_of
 from db.engine import make_engine, reading, transaction
@@ -25,6 +27,7 @@ TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 FIRST = TODAY - timedelta(days=2)
 MINUTE = timedelta(minutes=1)
 QUESTIONS = ("latency_by_minute", "visitors_by_minute")
+TABLES = ("traffic_latency_minutes", "traffic_visitor_minutes")
 
 
 def block(seed: int, first: datetime = FIRST, lines: int = 300) -> bytes:
@@ -33,9 +36,9 @@ def block(seed: int, first: datetime = FIRST, lines: int = 300) -> bytes:
     return b"".join(
         json.dumps({
             "time": (first + timedelta(seconds=600 * number // lines)).isoformat(),
-            "remote_addr": f"203.0.113.{rng.randrange(100)}", "method": "GET", "path": "/", "status": 200,
-            "host": rng.choice(["a.example", "b.example"]), "request_time": rng.lognormvariate(-2, 1.5),
-            "upstream_response_time": rng.random(),
+            "remote_addr": f"203.0.113.{rng.randrange(100)}", "method": rng.choice(["GET", "GET", "POST"]),
+            "path": "/", "status": rng.choice([200, 204, 404]), "host": rng.choice("ab") + ".example",
+            "request_time": rng.lognormvariate(-2, 1.5), "upstream_response_time": rng.random(),
         }).encode() + b"\n"
         for number in range(lines)
     )  # fmt: skip
@@ -48,6 +51,15 @@ def store(engine: Engine, *blocks: bytes) -> None:
     for each in blocks:
         CleanStore(engine).store(Batch(SOURCE, start, each))
         start += len(each)
+
+
+def keys(*blocks: bytes) -> int:
+    """Return how many distinct keys of minutes each block has, added up."""
+    found = [map(json.loads, each.splitlines()) for each in blocks]
+    return sum(
+        len({(line["time"][:16], line["host"], line["status"] // 100, line["method"]) for line in lines})
+        for lines in found
+    )
 
 
 def answers(engine: Engine, first: datetime = FIRST) -> list[list[tuple[object, ...]]]:
@@ -107,31 +119,41 @@ def test_rows_of_one_minute_are_made_one(engine: Engine) -> None:
         store(engine, block(seed))
         counting.count(engine)
     before = answers(engine)
-    assert stored(engine) == (3 * 10 * 2 * 2, 3 * 10)
+    blocks = [block(seed) for seed in (1, 2, 3)]
+    assert stored(engine) == (2 * keys(*blocks), keys(*blocks))
 
     counting.compact(engine)
 
-    assert stored(engine) == (10 * 2 * 2, 10)
+    whole = keys(b"".join(blocks))
+    assert stored(engine) == (2 * whole, whole) < (2 * keys(*blocks), keys(*blocks))
     assert answers(engine) == before
     assert differences(engine, [1]) == []
 
 
-def test_rows_of_one_minute_are_found_by_an_index(postgresql_url: str) -> None:
-    """By no condition that PostgreSQL has no index for; those of no host too."""
-    engine, said = make_engine(postgresql_url), []
+def test_minutes_with_several_rows_of_a_key_are_found_by_an_index(postgresql_url: str) -> None:
+    """Those of an hour at once, of which no more is read; those of no host too."""
+    engine, plans = make_engine(postgresql_url), []
     store(engine, *(block(seed).replace(b'"host": "a.example", ', b"") for seed in (1, 2)))
     counting.count(engine)
-    with transaction(engine) as connection:
-        connection.execute(text("INSERT INTO traffic_latency_minutes SELECT * FROM traffic_latency_minutes"))
-    event.listen(engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    for table in TABLES:
+        with transaction(engine) as connection:
+            connection.execute(text(f"INSERT INTO {table} SELECT * FROM {table}"))
+
+    def explain(*given: Any) -> None:
+        cursor, statement, parameters = given[1:4]
+        if statement.startswith(tuple(f"DELETE FROM {table}" for table in TABLES)) and " IN (" in statement:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plans.append("".join(row[0] for row in cursor.fetchall()))
+
+    before = answers(engine)
+    event.listen(engine, "before_cursor_execute", explain)
 
     counting.compact(engine)
 
-    gone = [
-        each for each in said if each.startswith("DELETE FROM traffic_latency_minutes") and "host" in each
-    ]
-    assert len(gone) == stored(engine)[0] == 10 * 2 * 2
-    assert [each for each in gone if "DISTINCT" in each] == []
+    assert [plan.count("Index Cond") for plan in plans] == [1, 1]
+    assert [plan.count(f"minute <= '{FIRST + 9 * MINUTE:%Y-%m-%d %H:%M}") for plan in plans] == [1, 1]
+    assert answers(engine)[1] == before[1]
     engine.dispose()
 
 
@@ -165,10 +187,11 @@ def test_lines_of_long_ago_have_no_minutes(engine: Engine) -> None:
     assert stored(engine) == (0, 0)
 
 
-def test_a_tally_of_an_older_version_is_counted_by_sql(engine: Engine) -> None:
-    """It says nothing of minutes: everything of its segment is counted from the records, once."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_tally_of_an_older_version_is_counted_by_sql(engine: Engine, version: int) -> None:
+    """It says nothing of minutes, or not all: everything of its segment is counted from the records, once."""
     store(engine, block(1), block(2))
-    older = msgpack.packb([b"no part of today's"])
+    older = msgpack.packb([version, b"no part of today's"])
     with transaction(engine) as connection:
         first = connection.scalar(select(func.min(Segment.id)))
         connection.execute(update(Segment).where(Segment.id == first).values(tally=older))
@@ -180,15 +203,31 @@ def test_a_tally_of_an_older_version_is_counted_by_sql(engine: Engine) -> None:
     assert differences(engine, [1]) == []
 
 
-def test_after_an_update_minutes_are_read_from_the_records_at_first(engine: Engine) -> None:
-    """What was counted by an older version has no minutes: the migration says from when on there are some."""
+@pytest.mark.parametrize("older", ["0012", "0013"])
+def test_after_an_update_minutes_are_read_from_the_records_at_first(engine: Engine, older: str) -> None:
+    """What an older version counted has no minutes, or fewer keys: the migration says from when on there are.
+
+    An older process may still count some.
+    """
     store(engine, block(1))
     before = answers(engine)
+    if older == "0013":
+        counting.count(engine)
     with transaction(engine) as connection:
-        command.downgrade(schema._config(connection), "0012")
+        command.downgrade(schema._config(connection), older)
     with transaction(engine) as connection:
         connection.execute(text("UPDATE segments SET is_counted = TRUE"))
         command.upgrade(schema._config(connection), "head")
+    with transaction(engine) as connection:
+        for table, column, content in (
+            ("traffic_latency_minutes (part, ", "histogram", minutes.packed({1: 1})),
+            ("traffic_visitor_minutes (", "sketch", sketches.packed_places({1: 1})),
+        ):
+            part = "'duration', " if "part" in table else ""
+            values = text(
+                f"INSERT INTO {table}minute, source_id, {column}) VALUES ({part}:minute, 1, :content)"
+            )
+            connection.execute(values.bindparams(bindparam("minute", FIRST, Moment)), {"content": content})
 
     assert answers(engine) == before
     with reading(engine) as connection:
@@ -196,6 +235,30 @@ def test_after_an_update_minutes_are_read_from_the_records_at_first(engine: Engi
     assert since == TODAY + timedelta(days=2)
     counting.compact(engine)
     assert answers(engine) == before
+
+
+def test_an_older_version_adds_the_keys_up(engine: Engine) -> None:
+    """Taken back, rows are what several segments left in the version before, of one source and host."""
+    store(engine, block(1))
+    counting.count(engine)
+    before = stored(engine)
+
+    with transaction(engine) as connection:
+        command.downgrade(schema._config(connection), "0013")
+
+    histograms: list[dict[int, int]] = []
+    with reading(engine) as connection:
+        columns = {
+            table: [each["name"] for each in inspect(connection).get_columns(table)] for table in TABLES
+        }
+        query = text("SELECT histogram FROM traffic_latency_minutes WHERE part = 'duration'")
+        histograms = [minutes.unpacked(bytes(each)) for each in connection.scalars(query)]
+        visitors = connection.scalar(text("SELECT count(*) FROM traffic_visitor_minutes"))
+    assert columns == {
+        "traffic_latency_minutes": ["minute", "source_id", "part", "host", "histogram"],
+        "traffic_visitor_minutes": ["minute", "source_id", "sketch"],
+    }
+    assert (sum(sum(each.values()) for each in histograms), visitors) == (300, before[1])
 
 
 def test_a_new_database_knows_all_minutes(engine: Engine) -> None:

@@ -53,13 +53,14 @@ def lines(name: str) -> Iterator[bytes]:
 
 def contents(engine: Engine) -> dict[str, Any]:
     """Return all that is counted, rows with one key as one."""
+    of_minutes = ", ".join(minutes.KEYS)
     keys = {
         "traffic_minutes": ("minute, source_id, status, rest_method, host", "hits, bytes"),
         "traffic_days": ("day, source_id, kind, value, status", "hits, bytes, timed, microseconds"),
         "traffic_latencies": ("hour, source_id, part, host, bucket", "hits"),
         "traffic_visitors": ("hour, source_id, sketch", "1"),
-        "traffic_latency_minutes": ("minute, source_id, part, host, histogram", "1"),
-        "traffic_visitor_minutes": ("minute, source_id, sketch", "1"),
+        "traffic_latency_minutes": (f"{of_minutes}, part, histogram", "1"),
+        "traffic_visitor_minutes": (f"{of_minutes}, sketch", "1"),
     }
     found = {}
     with reading(engine) as connection:
