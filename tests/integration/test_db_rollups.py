@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from db import counting, minutes
 from db.cleaned import Choice
 from db.counted import Scope
-from db.queries import Answer, answer
+from db.queries import BY_MINUTES, Answer, answer
 from db.replay import replay
 from db.sources import list_sources
 from db.store import CleanStore, LakeStore
@@ -36,8 +36,9 @@ def lines(count: int = 600) -> list[dict[str, Any]]:
         made.append({
             "time": (SINCE + timedelta(seconds=second)).isoformat(),
             "remote_addr": f"203.0.113.{rng.randrange(100)}",
-            "method": "GET", "path": f"/{rng.randrange(4)}", "status": rng.choice([200, 200, 404, 503]),
-            "bytes": rng.randrange(5000), "host": rng.choice(["a.example", "b.example"]),
+            "method": rng.choice(["GET", "POST"]), "path": f"/{rng.randrange(4)}",
+            "status": rng.choice([200, 200, 404, 503]), "bytes": rng.randrange(5000),
+            "host": rng.choice(["a.example", "b.example"]),
         })  # fmt: skip
         if number < len(ODD_SECONDS):
             made[-1]["request_time"] = ODD_SECONDS[number]
@@ -47,6 +48,13 @@ def lines(count: int = 600) -> list[dict[str, Any]]:
 
 
 LINES = lines()
+#: What a line has of each key of minutes.
+KEYS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "minute": lambda line: datetime.fromisoformat(line["time"]).replace(second=0),
+    "host": lambda line: line["host"],
+    "status_class": lambda line: line["status"] // 100,
+    "rest_method": lambda line: line["method"],
+}
 BLOCK = b"".join(json.dumps(each).encode() + b"\n" for each in LINES)
 
 
@@ -98,6 +106,7 @@ def test_what_the_lines_say(ask: Callable[..., Answer]) -> None:
         check_quantiles(ask, name, unit, "upstream_response_time")
     check_slowest_paths(ask)
     check_visitors(ask)
+    check_keys_of_minutes(ask)
     check_totals(ask)
     check_a_part_of_an_hour(ask)
 
@@ -147,6 +156,29 @@ def check_visitors(ask: Callable[..., Answer]) -> None:
         assert [row[0] for row in found] == sorted(wanted)
         assert [row[1] for row in found] == pytest.approx([len(wanted[row[0]]) for row in found], rel=0.05)
     assert ask("visitors").rows[0] == pytest.approx((100,), rel=0.05)
+
+
+def check_keys_of_minutes(ask: Callable[..., Answer]) -> None:
+    """Durations and visitors by host, class of statuses and method, with the minute or without."""
+    for name in (*BY_MINUTES, "latency_by_host"):
+        columns = ask(name).columns
+        names = [column for column in columns if column in KEYS]
+        came, took = defaultdict(set), defaultdict(list)
+        for each in LINES:
+            key = tuple(KEYS[column](each) for column in names)
+            came[key].add(each["remote_addr"])
+            if 0 <= each.get("request_time", -1) <= 1e6:
+                took[key].append(each["request_time"])
+        wanted = came if columns[-1] == "visitors" else took
+        found = {row[: len(names)]: row[len(names) :] for row in ask(name).rows}
+
+        assert list(found) == sorted(wanted, key=lambda key: key if "minute" in names else -found[key][0])
+        for key, (hits, *quantiles) in found.items():
+            assert hits == pytest.approx(len(wanted[key]), rel=0 if quantiles else 0.05)
+            for share, value in zip((0.5, 0.9, 0.99), quantiles, strict=bool(quantiles)):
+                exact = sorted(took[key])[-int(-share * hits // 1) - 1]
+                assert value == pytest.approx(exact, rel=1 / 64, abs=1e-6)
+    assert len(ask("visitors_by_host", Scope(SCOPE.since, SCOPE.until, limit=1)).rows) == 1
 
 
 def check_totals(ask: Callable[..., Answer]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.grouping import grouped
+from db.grouping import added, grouped, numbered
 
 #: Few keys are counted in a table, others sorted: where they fit as one number, else column by column.
 KEYS = {
@@ -31,7 +31,11 @@ def test_equal_keys_are_one(data: st.DataObject, kind: str, sizes: str) -> None:
         entry[1] += size
     first, second, size = (np.array(column, np.int64) for column in zip(*rows, strict=True))
 
-    (firsts, seconds), hits, (sums,) = grouped([first, second], [size])
+    keys, hits, (sums,) = grouped([first, second], [size])
+    again, numbers = numbered([first, second])
+    counts = added(numbers, [size])
 
-    found = zip(firsts.tolist(), seconds.tolist(), hits.tolist(), sums.tolist(), strict=True)
-    assert sorted(found) == sorted((*key, *entry) for key, entry in wanted.items())
+    told = sorted((*key, *entry) for key, entry in wanted.items())
+    for columns in ([*keys, hits, sums], [*again, *counts]):
+        assert list(zip(*(column.tolist() for column in columns), strict=True)) == told
+    assert [column[numbers].tolist() for column in again] == [first.tolist(), second.tolist()]
