@@ -163,7 +163,7 @@ def _visitors_by(*names: str) -> Question:
 
     def question(connection: Connection, scope: Scope) -> Answer:
         sketched = visitors.of_minutes(connection, names, scope)
-        found = [(*key, sketches.estimate(registers)) for key, registers in sketched.items()]
+        found = [(*key, sketches.estimate_packed(contents)) for key, contents in sketched.items()]
         return Answer((*names, "visitors"), _in_order(names, found, scope))
 
     return question

@@ -9,7 +9,7 @@ import hashlib
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 import zstandard
@@ -78,8 +78,25 @@ def _few(content: bytes) -> Iterable[tuple[int, int]]:
 
 
 def estimate(registers: bytes) -> int:
-    """Return about how many different values were seen (arXiv:1702.01284, algorithm 6)."""
-    counts = Counter(registers)
+    """Return about how many different values were seen."""
+    return _estimate(registers.translate(None, b"\0"))
+
+
+def estimate_packed(contents: Sequence[bytes]) -> int:
+    """Return the estimate for some packed sketches together."""
+    if any(each[:1] != _FEW for each in contents):
+        return estimate(unpacked(*contents))
+    found: Places = {}
+    for register, run in chain.from_iterable(map(_few, contents)):
+        if run > found.get(register, 0):
+            found[register] = run
+    return _estimate(found.values())
+
+
+def _estimate(runs: Collection[int]) -> int:
+    """Return the estimate by the runs of those registers that hold one (arXiv:1702.01284, algorithm 6)."""
+    counts = Counter(runs)
+    counts[0] = REGISTERS - len(runs)
     total = REGISTERS * _full(1 - counts[_REST_BITS + 1] / REGISTERS)
     for run in range(_REST_BITS, 0, -1):
         total = (total + counts[run]) / 2

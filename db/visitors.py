@@ -102,8 +102,8 @@ def of_range(connection: Connection, scope: Scope) -> dict[Hour, list[bytes]]:
     return found
 
 
-def of_minutes(connection: Connection, names: Sequence[str], scope: Scope) -> dict[Key, bytes]:
-    """Return the visitors of a range by some of `minutes.KEYS`."""
+def of_minutes(connection: Connection, names: Sequence[str], scope: Scope) -> dict[Key, list[bytes]]:
+    """Return the visitors of a range by some of `minutes.KEYS`, in one packed sketch or several."""
     found: dict[Key, list[bytes]] = defaultdict(list)
     records = _of_records(names, connection.dialect.name)
     before, scope = minutes.halves(connection, scope)
@@ -114,7 +114,7 @@ def of_minutes(connection: Connection, names: Sequence[str], scope: Scope) -> di
     query = minutes.stored(TrafficVisitorMinute, (*names, "sketch"), *range_, scope.source_id)
     for *key, sketch in connection.execute(query):
         found[tuple(key)].append(sketch)
-    return {key: sketches.unpacked(*contents) for key, contents in found.items()}
+    return found
 
 
 def _of_records(names: Sequence[str], dialect: str) -> AnySelect:

@@ -274,6 +274,13 @@ def test_a_sketch_of_few_or_many(count: int) -> None:
 
     assert sketches.places(sketches.unpacked(sketches.packed_places(found))) == found
     assert len(sketches.packed_places(found)) < 2000
+    more = dict(sketches.place(str(number)) for number in range(3, 50))
+    both = [sketches.packed_places(each) for each in (found, more)]
+    merged = sketches.merged([sketches.sketch(each.items()) for each in (found, more)])
+    assert sketches.unpacked(*both) == merged
+    assert (
+        sketches.estimate_packed(both) == sketches.estimate(merged) == pytest.approx(max(count, 50), rel=0.05)
+    )
 
 
 def test_buckets_have_numbers() -> None:
