@@ -1,15 +1,17 @@
 """The named questions answer the same on both databases, and as counting the lines does."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from db.counted import Scope
-from db.queries import QUERIES, Answer, answer
+from db.queries import BY_MINUTES, QUERIES, Answer, answer
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 
@@ -104,3 +106,10 @@ def test_an_empty_range_is_an_empty_answer(asked: Callable[..., Answer], engine:
 
     assert empty.columns
     assert empty.rows == []
+
+
+def test_every_question_of_minutes_is_in_the_documents() -> None:
+    """With them goes for which days minutes are kept."""
+    named = re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "insight.md").read_text())
+
+    assert BY_MINUTES.keys() <= set(named)
