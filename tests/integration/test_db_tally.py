@@ -31,6 +31,7 @@ ODD = (
     b'{"time":"2026-01-01T00:00:00Z","duration_seconds":-0.0000001,"host":"a","server_name":"b"}',
     b'{"time":"2026-01-01T00:00:00Z","duration_seconds":0.0000005,"upstream_seconds":1000000}',
     b'{"time":"2026-01-01T00:00:00.999999Z","duration_seconds":0.000128,"path":"/\\u00e9","user":"u"}',
+    b'{"time":"2026-01-01T00:00:00Z","duration_seconds":0.5,"status":-150,"user":"u"}',
 )
 
 
