@@ -40,7 +40,8 @@ def make_engine(
     connections, and none of them can write.
 
     Raises:
-        ConfigurationError: an unusable URL, another dialect, or a SQLite file where SQLite is not safe.
+        ConfigurationError: an unusable URL, another dialect, SQLite older than 3.35, or a SQLite file where
+            SQLite is not safe.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
@@ -65,6 +66,7 @@ def _parse(url: str) -> URL:
 def _sqlite_engine(url: URL, readers: int) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("DATABASE_URL: SQLite needs a file, several processes share it")
+    sqlite.require_version()
     sqlite.refuse_network(Path(url.database))
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),

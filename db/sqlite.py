@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pipeline.errors import ConfigurationError
 
+#: The first version with RETURNING, which many statements here end with.
+OLDEST = (3, 35)
 #: Longest wait for another writer, in seconds.
 BUSY_SECONDS = 20
 #: 16 KiB pages load lines 25 % faster than the default 4 KiB, and as fast as a table without a key.
@@ -32,6 +34,20 @@ NETWORK_FILE_SYSTEMS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "fuse.sshfs", "fuse.glusterfs")
 )
 _MOUNTS = Path("/proc/self/mountinfo")
+
+
+def require_version() -> None:
+    """Refuse a library of SQLite that is too old for our statements.
+
+    Raises:
+        ConfigurationError: names the version that Python is linked with and the one that is needed.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        needed, used = ".".join(map(str, OLDEST)), sqlite3.sqlite_version
+        raise ConfigurationError(
+            f"DATABASE_URL: SQLite {needed} or newer is needed, and this Python uses {used}. "
+            "Use a newer system or Python, or PostgreSQL."
+        )
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -1,5 +1,6 @@
 """The engine refuses what would lose lines, and says so without a secret."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ def test_unusable_urls_are_refused(url: str) -> None:
         make_engine(url)
 
     assert "secret" not in str(caught.value)
+
+
+def test_a_sqlite_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library without RETURNING is refused and nothing is written; the first with it is taken."""
+    path = tmp_path / "sluice.db"
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    with pytest.raises(ConfigurationError, match=r"SQLite 3\.35 or newer .* uses 3\.34\.1"):
+        make_engine(f"sqlite:///{path}")
+
+    assert not path.exists()
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 35, 0))
+    make_engine(f"sqlite:///{path}").dispose()
 
 
 def test_network_file_systems_are_refused(tmp_path: Path) -> None:
