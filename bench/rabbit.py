@@ -100,6 +100,8 @@ class PrivateRabbit(PrivateNode):
             "disk_free_limit.absolute = 50MB",
             # The log of the quorum queues is held in memory until its file is full: 512 MiB by default.
             "raft.wal_max_size_bytes = 33554432",
+            # 3.10's default; RabbitMQ 4 takes 16 MiB, less than what a stranger may send in the tests.
+            "max_message_size = 134217728",
             *self._lines,
         ]
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
