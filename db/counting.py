@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, or_, select, text, update
+from sqlalchemy import Connection, Engine, LargeBinary, case, func, or_, select, text, update
 
 from db import compaction, minutes, visitors
 from db.engine import reading, transaction
@@ -13,12 +13,15 @@ from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
 from db.recount import add, prefer_hashes
 from db.summaries import prefer_summaries, summarise
-from db.tallied import Tallied
+from db.tallied import HEAD_BYTES, Tallied, difference, is_current
 from db.traffic import EPOCH, Condition
 from pipeline.formats.parse import collector_paused
 
 #: Most segments, and lines after which no further segment, in one transaction of counting: 30 MiB of keys.
 SEGMENTS_AT_ONCE, LINES_AT_ONCE = 1000, 250_000
+#: Lines from which on a segment keeps its tally once it is counted: that of a few lines is larger than their
+#: entry in the ledger, and SQL counts them quickly.
+KEPT_LINES = 1000
 #: How far back from the newest day rows with one key are made one, and how long it is each older day's turn.
 COMPACTED, TURN = timedelta(days=2), timedelta(minutes=10)
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -37,20 +40,44 @@ def take_away(connection: Connection, source_id: int, start: int, end: int) -> N
     _take_away(connection, own & (Segment.start_offset >= start) & (Segment.start_offset < end))
 
 
+def tally_of(connection: Connection, segment_id: int) -> bytes | None:
+    """Return what a segment, which the caller has locked, has added to the counts; None: SQL can tell.
+
+    It tells of all records of the segment: where some were removed since, SQL counts the others.
+    """
+    query = select(Segment.tally).where(Segment.id == segment_id, Segment.is_counted)
+    tally = connection.scalar(query)
+    return tally if tally and is_current(tally) else None
+
+
+def exchange(connection: Connection, segment_id: int, before: bytes) -> None:
+    """Put what a replaced segment's tally says into the counts, in the place of what `tally_of` returned."""
+    query = select(Segment.source_id, Segment.tally).where(Segment.id == segment_id)
+    source_id, after = connection.execute(query).one()
+    assert after is not None, "what no database refuses has a tally"
+    if after != before:
+        found, lost = difference(source_id, after, before)
+        found.insert(connection)
+        visitors.mark_hours(connection, lost)
+
+
 def take_away_ahead(engine: Engine, segment_ids: Sequence[int]) -> None:
-    """Take the records of segments out of the counts, before each of them is replaced.
+    """Take the records of segments without a tally out of the counts, before each of them is replaced.
 
     Of many at once the keys are added up first: one by one they took longer than all else that replaces a
-    segment. Segments that someone else holds are left to whoever replaces them.
+    segment. Segments that someone else holds are left to whoever replaces them; those with a tally need no
+    SQL (`exchange`).
 
     Raises:
         DatabaseUnavailable: nothing is changed.
     """
     with transaction(engine) as connection:
         _take_time(connection)
-        free = select(Segment.id).where(Segment.id.in_(segment_ids), Segment.is_counted)
-        ids = connection.scalars(free.with_for_update(skip_locked=True)).all()
-        if ids:
+        head = func.substr(Segment.tally, 1, HEAD_BYTES, type_=LargeBinary)
+        counted = select(Segment.id, head).where(Segment.id.in_(segment_ids), Segment.is_counted)
+        ids = [id_ for id_, told in connection.execute(counted) if not (told and is_current(told))]
+        free = select(Segment.id).where(Segment.id.in_(ids)).with_for_update(skip_locked=True)
+        if ids and (ids := list(connection.scalars(free))):
             prefer_summaries(connection)
             _take_away(connection, Segment.id.in_(ids))
 
@@ -200,7 +227,12 @@ def _count_some(engine: Engine) -> int:
                 while visitors.renew(connection):
                     pass
             ids = [segment.id for segment in segments]
-            connection.execute(update(Segment).where(Segment.id.in_(ids)).values(is_counted=True, tally=None))
+            # A replay puts something else in its place.
+            kept = case((Segment.line_count >= KEPT_LINES, Segment.tally))
+            connection.execute(update(Segment).where(Segment.id.in_(ids)).values(is_counted=True, tally=kept))
+            if by_sql:
+                own = Segment.id.in_([segment.id for segment in by_sql])
+                connection.execute(update(Segment).where(own).values(tally=None))
         return len(segments)
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from db.cleaned import PAGE_RANGES, Choice, CleanRange, Stays, clean_ranges, examine, locked_range
-from db.counting import take_away, take_away_ahead
+from db.counting import exchange, take_away, take_away_ahead, tally_of
 from db.engine import reading, transaction
 from db.faults import ValuesRefused
 from db.ledger import Range, Won
@@ -22,6 +22,7 @@ from db.store import CleanStore
 from db.summaries import summarise
 from pipeline import batch, failpoint
 from pipeline.enrich.enrichment import NOTHING, Enrichment
+from pipeline.formats.parse import collector_paused
 
 #: Lines whose counts are taken away at once, seconds of work; and in a slice, which has less than one.
 LINES_AT_ONCE, LINES_OF_SLICE = 500_000, 100_000
@@ -162,10 +163,11 @@ class Replayer:
 
     def _run(self, found: CleanRange) -> None:
         """Replace a range in a transaction of its own, or count why it stays."""
-        try:
-            outcome = self._transaction(found, careful=False)
-        except ValuesRefused:
-            outcome = self._transaction(found, careful=True)
+        with collector_paused():
+            try:
+                outcome = self._transaction(found, careful=False)
+            except ValuesRefused:
+                outcome = self._transaction(found, careful=True)
         if isinstance(outcome, Stays):
             self.tally.stay(found, outcome)
         else:
@@ -185,7 +187,10 @@ class Replayer:
         if isinstance(examined, Stays):
             return examined
         before = rejected_starts(connection, found)
-        take_away(connection, found.source_id, found.start, found.end)
+        is_whole = sum(len(block) for _, block in examined.parts) == found.end - found.start
+        counted = tally_of(connection, found.id) if is_whole and not careful else None
+        if counted is None:
+            take_away(connection, found.source_id, found.start, found.end)
         _delete_rows(connection, found)
         # Without a name it is read as a first ingestion does: what this format rejects, by the others too.
         source = batch.Source(key, "", path, format=self._choice.named or "auto")
@@ -201,6 +206,8 @@ class Replayer:
         if len(parts) > 1:  # each has noted itself alone; what they add to the counts is counted by SQL
             counts = {"rejected_count": rejected, "record_count": Segment.line_count - rejected}
             connection.execute(own.values(tally=None, **counts))
+        if counted is not None:
+            exchange(connection, found.id, counted)
         failpoint.reach("replay.committing")
         return sum(part.line_count for part in parts), before, rejected_starts(connection, found)
 

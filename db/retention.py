@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, select, text
+from sqlalchemy import Connection, Engine, delete, select, text, update
 
 from db import months, partitions
 from db.engine import reading, transaction
 from db.expired import Cutoffs, Slice, is_settled, old_models, old_slices, parts_of
 from db.expiry import Expiry, Gone, Held
 from db.ledger import LAKE, STAGES
-from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Source
+from db.models import CleanRecord, Conflict, RawLog, RejectedLine, Segment, Source
 from db.outdated import remove_outdated
 from db.proven import objection
 from db.remains import Remains, remains
@@ -177,8 +177,8 @@ class _Run:
         removed = take_rows(connection, place, parts, models, delete_=delete_)
         if not self._dry_run:
             note(connection, place, removed, Reason(Kind.RETENTION, self._now))
-            if place.stage == LAKE:
-                _forget_resolved(connection, place, segments[0].start, segments[-1].end)
+            forget = _forget_resolved if place.stage == LAKE else _forget_tallies
+            forget(connection, place, segments[0].start, segments[-1].end)
         ends = [part.end for part in removed]
         nearest = ((each, bisect_right(ends, each.start)) for each in segments)
         touched = sum(at < len(ends) and removed[at].start < each.end for each, at in nearest)
@@ -208,3 +208,10 @@ def _forget_resolved(connection: Connection, place: Place, low: int, high: int) 
             Conflict.end_offset > low,
         )
     )
+
+
+def _forget_tallies(connection: Connection, place: Place, low: int, high: int) -> None:
+    """Delete what the records told the counts: it holds their values, and is not what is left of them."""
+    own = (Segment.source_id == place.source_id) & (Segment.stage == place.stage)
+    own &= (Segment.start_offset >= low) & (Segment.start_offset < high)
+    connection.execute(update(Segment).where(own, Segment.tally.is_not(None)).values(tally=None))

@@ -3,9 +3,10 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from itertools import accumulate, chain
-from operator import add
+from itertools import accumulate, chain, repeat, zip_longest
+from operator import add, sub
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -30,10 +31,16 @@ from db.traffic import (
 
 #: How many say how long they took, and how long.
 _UNTIMED = (0, 0)
+#: Bytes of a tally that tell its version.
+HEAD_BYTES = 16
 _FIRST_DAY = EPOCH.date()
 _Sums = dict[tuple[Any, ...], tuple[int, ...]]
 #: Minute, status, method, host, hits, bytes.
 _Row = tuple[Any, ...]
+_Latencies = dict[minutes.LatencyKey, minutes.Histogram]
+_Visitors = dict[minutes.Key, sketches.Places]
+#: Columns by what they count.
+_Section = dict[str, list[Any]]
 
 
 class _Keys(dict[int, minutes.Key]):
@@ -56,26 +63,54 @@ class Tallied:
     def __init__(self) -> None:
         self._minutes: _Sums = {}
         self._days: _Sums = {}
-        self._latencies: dict[minutes.LatencyKey, minutes.Histogram] = {}
-        self._visitors: dict[minutes.Key, sketches.Places] = {}
+        self._latencies: _Latencies = {}
+        self._visitors: _Visitors = {}
 
     def add(self, source_id: int, tally: bytes) -> bool:
         """Add what a segment of a source adds to the counts; return False for a tally of another version."""
-        version, *parts = msgpack.unpackb(tally) or [None]
-        if version != TALLY_VERSION:
+        if not is_current(tally):
             return False
-        for packed in parts:
-            section = msgpack.unpackb(zstandard.decompress(packed))
-            rows = list(_rows(section["minutes"]))
-            self._add_minutes(source_id, rows)
-            keys = _Keys(source_id, rows)
-            for kind in section.keys() & VALUES.keys():
-                self._add_values(source_id, kind, section[kind])
-            for part in section.keys() & PARTS.keys():
-                self._add_latencies(part, keys, section[part])
-            if "visitors" in section:
-                self._add_visitors(keys, section["visitors"])
+        for section in _sections(tally):
+            self.add_section(source_id, section, section.keys())
         return True
+
+    def add_section(self, source_id: int, section: _Section, kinds: AbstractSet[str]) -> None:
+        """Add some kinds of what a section of a tally holds."""
+        kinds = section.keys() & kinds
+        rows = list(_rows(section.get("minutes", ())))
+        keys = _Keys(source_id, rows)
+        if "minutes" in kinds:
+            self._add_minutes(source_id, rows)
+        for kind in kinds & VALUES.keys():
+            self._add_values(source_id, kind, section[kind])
+        for part in kinds & PARTS.keys():
+            self._add_latencies(part, keys, section[part])
+        if "visitors" in kinds:
+            self._add_visitors(keys, section["visitors"])
+
+    def subtract(self, other: "Tallied") -> set[visitors.Hour]:
+        """Take away another sum, and return the hours that had visitors in it who are not in this one."""
+        their_minutes, their_days, latencies, visitors_ = other.sums()
+        for sums, theirs in ((self._minutes, their_minutes), (self._days, their_days)):
+            for key, taken in theirs.items():
+                left = tuple(map(sub, sums.pop(key, repeat(0)), taken))
+                if any(left):
+                    sums[key] = left
+        for timed, histogram in latencies.items():
+            negative = {number: -hits for number, hits in histogram.items()}
+            self._latencies[timed] = minutes.added((self._latencies.get(timed, {}), negative))
+        lost = set()
+        for at, places in visitors_.items():
+            own = self._visitors.get(at, {})
+            if any(run > own.get(register, 0) for register, run in places.items()):
+                lost.add((at[0].replace(minute=0), at[1]))
+            elif own == places:
+                self._visitors.pop(at, None)
+        return lost
+
+    def sums(self) -> tuple[_Sums, _Sums, _Latencies, _Visitors]:
+        """Return the sums: hits and bytes by minute and by day, durations, visitors."""
+        return self._minutes, self._days, self._latencies, self._visitors
 
     def _add_minutes(self, source_id: int, rows: Iterable[_Row]) -> None:
         for minute, status, method, host, *sums in rows:
@@ -125,8 +160,9 @@ class Tallied:
             TrafficDay,
             ("day", "source_id", "kind", "value", "status", "hits", "bytes", "timed", "microseconds"),
             (
-                (_FIRST_DAY + timedelta(days=at), *key, *sums, timed or None, spent if timed else None)
+                (_FIRST_DAY + timedelta(days=at), *key, *sums, *(took if any(took) else (None, None)))
                 for (at, *key), (*sums, timed, spent) in self._days.items()
+                for took in ((timed, spent),)
             ),
         )
         insert_rows(
@@ -160,6 +196,35 @@ class Tallied:
         for (minute, source_id, *_), places in self._visitors.items():
             hours[minute.replace(minute=0), source_id].append(places)
         return hours
+
+
+def is_current(tally: bytes) -> bool:
+    """Return whether this version adds such a tally up; its first `HEAD_BYTES` tell."""
+    head = msgpack.Unpacker()
+    head.feed(tally[:HEAD_BYTES])
+    return bool(head.read_array_header() and head.unpack() == TALLY_VERSION)
+
+
+def difference(source_id: int, tally: bytes, other: bytes) -> tuple[Tallied, set[visitors.Hour]]:
+    """Return what a tally of a source adds to the counts more, or less, than another one.
+
+    Visitors cannot be less: beside it stand the hours of those who are in the other one alone.
+    """
+    own, theirs = Tallied(), Tallied()
+    nothing: _Section = {}
+    for section, before in zip_longest(_sections(tally), _sections(other), fillvalue=nothing):
+        # The same records stand in the same order (tally.py): what did not change is not looked at again.
+        changed = {kind for kind in section.keys() | before.keys() if section.get(kind) != before.get(kind)}
+        if "minutes" in changed:  # whose rows tell the keys of these
+            changed |= {"visitors", *PARTS}
+        own.add_section(source_id, section, changed)
+        theirs.add_section(source_id, before, changed)
+    return own, own.subtract(theirs)
+
+
+def _sections(tally: bytes) -> Iterator[_Section]:
+    _, *parts = msgpack.unpackb(tally)
+    return (msgpack.unpackb(zstandard.decompress(part)) for part in parts)
 
 
 def _rows(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:

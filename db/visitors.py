@@ -42,6 +42,13 @@ def mark(connection: Connection, condition: Condition) -> None:
     connection.execute(insert(TrafficVisitors).from_select(["hour", "source_id", "sketch"], query))
 
 
+def mark_hours(connection: Connection, hours: Iterable[Hour]) -> None:
+    """Mark hours of sources, as `mark`."""
+    rows = [{"hour": hour, "source_id": source_id, "sketch": None} for hour, source_id in hours]
+    if rows:
+        connection.execute(insert(TrafficVisitors), rows)
+
+
 def keep(connection: Connection, found: Mapping[Hour, bytes]) -> None:
     """Add visitors of hours."""
     rows = [

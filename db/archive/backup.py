@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, select, text
 
 from db import ledger, schema
 from db.archive.container import ArchiveWriter, Sink
-from db.archive.tables import TABLES, names, sqlite_line
+from db.archive.tables import COLUMNS, TABLES, names, sqlite_line
 from db.engine import reading
 from db.ledger import STAGES
 from db.models import Source
@@ -51,10 +51,14 @@ def backup(
                 rows[table] = write(connection, table, sink)
         version = schema.version_of(connection)
         behind = _behind(connection, offsets or {})
-    tables = {name: {"rows": rows[name], "columns": TABLES[name].columns.keys()} for name in TABLES}
+    tables = {name: {"rows": rows[name], "columns": _columns(name)} for name in TABLES}
     made = {"made_at": datetime.now(UTC).isoformat(), "schema": version, "behind_bytes": behind}
     archive.finish({**made, "dialect": engine.dialect.name, "tables": tables})
     return BackedUp(rows, behind)
+
+
+def _columns(table: str) -> list[str]:
+    return [column.name for column in COLUMNS[table]]
 
 
 def _write_postgresql(connection: Connection, table: str, sink: Sink) -> int:
@@ -62,7 +66,7 @@ def _write_postgresql(connection: Connection, table: str, sink: Sink) -> int:
     driver = connection.connection.driver_connection
     assert driver is not None, "a connection in a transaction has its driver's connection"
     # A query and not the table: a partitioned one has no rows of its own.
-    query = f"SELECT {names(TABLES[table].columns.keys())} FROM {table}"  # noqa: S608 - our names
+    query = f"SELECT {names(_columns(table))} FROM {table}"  # noqa: S608 - our names
     with driver.cursor() as cursor:
         cursor.copy_expert(f"COPY ({query}) TO STDOUT", sink)
         return int(cursor.rowcount)

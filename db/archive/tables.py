@@ -26,6 +26,11 @@ MODELS: tuple[type[Base], ...] = (
     Source, Format, Segment, Removal, Seal, Erasure, Conflict, RawLog, RejectedLine, CleanRecord
 )  # fmt: skip
 TABLES: dict[str, FromClause] = {model.__tablename__: model.__table__ for model in MODELS}
+#: What an archive holds of each. Counts for reports, and what segments add to them, follow from the records.
+COLUMNS = {
+    name: [column for column in table.columns if (name, column.name) != (Segment.__tablename__, "tally")]
+    for name, table in TABLES.items()
+}
 #: Tables that archives of earlier versions do not have.
 LATER = {Removal.__tablename__, Seal.__tablename__, Erasure.__tablename__}
 NULL = "\\N"
@@ -61,7 +66,7 @@ def names(columns: list[str]) -> str:
 
 def sqlite_line(table: str) -> str:
     """Return SQLite's expression for a row of a table as a line, without its newline."""
-    return " || char(9) || ".join(_sqlite_field(column) for column in TABLES[table].columns)
+    return " || char(9) || ".join(_sqlite_field(column) for column in COLUMNS[table])
 
 
 def _sqlite_field(column: KeyedColumnElement[Any]) -> str:

@@ -12,7 +12,7 @@ from db.archive.backup import backup, behind_bytes
 from db.archive.container import MANIFEST, Archive, ArchiveDamaged, ArchiveWriter
 from db.archive.merge import merge
 from db.archive.restore import restore
-from db.archive.tables import MODELS
+from db.archive.tables import COLUMNS, MODELS
 from db.audit import audit
 from db.engine import make_engine, reading, transaction
 from db.rebuild import rebuild
@@ -41,7 +41,7 @@ def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     with reading(engine) as connection:
         return {
             model.__tablename__: sorted(
-                (tuple(row) for row in connection.execute(select(*model.__table__.columns))), key=repr
+                (tuple(row) for row in connection.execute(select(*COLUMNS[model.__tablename__]))), key=repr
             )
             for model in MODELS
         }
