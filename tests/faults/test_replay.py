@@ -22,6 +22,7 @@ from pipeline.formats.ncsa import COMBINED
 from tests import older
 from tests.faults.databases import new_database
 from tests.faults.system import LAKE, Place, Role, running
+from tests.recount import differences
 from tests.services import wait_until
 
 pytestmark = pytest.mark.faults
@@ -107,10 +108,12 @@ def replay(url: str, tmp_path: Path, trap: str = "") -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.parametrize("kept_lines", [1, LINES + 1], ids=["tallies", "no tallies"])
 def test_killed_in_the_middle_and_resumed(
-    new_url: NewUrl, expected: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_url: NewUrl, expected: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_lines: int
 ) -> None:
     """Killed twice before a commit, the replay ends with the rows, the ledger and the counts of today's."""
+    monkeypatch.setattr(counting, "KEPT_LINES", kept_lines)
     url = new_url()
     engine = make_engine(url)
     older.store_by_older(engine, older.blocks(SEGMENTS, LINES), monkeypatch)
@@ -124,6 +127,7 @@ def test_killed_in_the_middle_and_resumed(
         done = kills * (TURN - 1)
         assert versions(engine) == [today] * done + [before] * (SEGMENTS - done)
         assert audit(engine, None, deep=True).complete
+        assert differences(engine, [1]) == []
     ended = replay(url, tmp_path)
 
     assert ended.returncode == 0, ended.stderr

@@ -63,9 +63,15 @@ def _minutes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(minutes, "KEPT", timedelta(days=366_000 if "counted" in request.param else 0))
 
 
-@pytest.fixture(params=["counted", "not counted", "replayed", "replayed and counted"])
-def ask(request: pytest.FixtureRequest, engine: Engine) -> Callable[..., Answer]:
+@pytest.fixture(
+    params=["counted", "not counted", "replayed", "replayed and counted", "replayed with tallies"]
+)
+def ask(
+    request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Answer]:
     """Asks about LINES, whatever of them is in the counts."""
+    if request.param == "replayed with tallies":
+        monkeypatch.setattr(counting, "KEPT_LINES", 1)
     half = BLOCK.index(b"\n", len(BLOCK) // 2) + 1
     for stage in (LakeStore, CleanStore):
         stage(engine).store(Batch(SOURCE, 0, BLOCK[:half]))
@@ -74,6 +80,10 @@ def ask(request: pytest.FixtureRequest, engine: Engine) -> Callable[..., Answer]
         counting.count(engine)
     if "replayed" in request.param:
         replay(engine, list_sources(engine)[0], Choice(redo=True))
+    if request.param == "replayed with tallies":
+        replay(engine, list_sources(engine)[0], Choice(named="common"))
+        replay(engine, list_sources(engine)[0], Choice(named="json"))
+        assert counting.count(engine) == 0
     if request.param == "replayed and counted":
         assert counting.count(engine) == 2
         counting.compact(engine)
