@@ -93,9 +93,11 @@ class Tallied:
         their_minutes, their_days, latencies, visitors_ = other.sums()
         for sums, theirs in ((self._minutes, their_minutes), (self._days, their_days)):
             for key, taken in theirs.items():
-                left = tuple(map(sub, sums.pop(key, repeat(0)), taken))
-                if any(left):
-                    sums[key] = left
+                had = sums.get(key)
+                if had == taken:
+                    del sums[key]
+                else:
+                    sums[key] = tuple(map(sub, had or repeat(0), taken))
         for timed, histogram in latencies.items():
             negative = {number: -hits for number, hits in histogram.items()}
             self._latencies[timed] = minutes.added((self._latencies.get(timed, {}), negative))
