@@ -69,18 +69,16 @@ def _ranges(keys: Sequence[Numbers]) -> tuple[list[int], list[int]]:
     return lows, [int(column.max()) - low + 1 for column, low in zip(keys, lows, strict=True)]
 
 
-def in_place(column: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the values of lines as numbers from 0 on, in the order in which they come first, and the values.
+def first_lines(column: Numbers) -> Numbers:
+    """Return for each line the first one that has its value, as a number for that value.
 
     So the same lines are grouped in the same order, whatever numbered their values before.
     """
-    lines = np.arange(len(column))
     first = np.empty(int(column.max()) + 1, np.int64)
     # Of several lines with one value the last written stays: the first line.
-    first[column[::-1]] = lines[::-1]
-    of_line = first[column]
-    begins = of_line == lines
-    return (np.cumsum(begins) - 1)[of_line], column[begins]
+    first[column[::-1]] = np.arange(len(column) - 1, -1, -1)
+    own: Numbers = first[column]
+    return own
 
 
 def _sorted(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from db import fixed, minutely
 from db.durations import LONGEST_SECONDS, PARTS
-from db.grouping import Numbers, added, grouped, in_place, numbered
+from db.grouping import Numbers, added, first_lines, grouped, numbered
 from db.load import Loader, Shape
 from db.minutely import packed
 from db.numbering import KEPT_BYTES, NUMBERS, POOLS, Fields, Number, Pool, Values, Visitors
@@ -112,11 +112,10 @@ class Counter:
         minute, size = columns["timestamp"], columns.get("size_bytes", none)
         day = (None, minute // 1440)
         status = columns.get("status", none + NO_STATUS)
-        method, methods = in_place(columns.get("rest_method", none))
-        host, hosts = in_place(_first(columns, none, "server_name", "host"))
-        rows, of_line = numbered([minute, status, method, host])
+        method, host = columns.get("rest_method", none), _first(columns, none, "server_name", "host")
+        rows, of_line = numbered([minute, status, first_lines(method), first_lines(host)])
         group = minutely.groups(rows)[of_line]
-        told_by = (rows[0], rows[1], methods[rows[2]], hosts[rows[3]])
+        told_by = (rows[0], rows[1], method[rows[2]], host[rows[3]])
         told = self._told(zip((None, None, "method", "host"), told_by, strict=True))
         section = {
             "minutes": [*told, *map(packed, added(of_line, [size]))],
@@ -142,11 +141,11 @@ class Counter:
             sums = [column[where] for column in sums]
         if not len(keys[0][1]):
             return []
-        places = [in_place(column) if pool is not None else (column, column) for pool, column in keys]
-        found, hits, total = grouped([numbers for numbers, _ in places], sums)
+        numbers = [column if pool is None else first_lines(column) for pool, column in keys]
+        found, hits, total = grouped(numbers, sums)
         told = self._told(
-            (pool, column if pool is None else values[column])
-            for (pool, _), (_, values), column in zip(keys, places, found, strict=True)
+            (pool, each if pool is None else column[each])
+            for (pool, column), each in zip(keys, found, strict=True)
         )
         return [*told, *map(packed, (hits, *total))]
 
