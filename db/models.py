@@ -146,7 +146,8 @@ class Segment(Base):
     stored_at: Mapped[datetime]
     #: Whether its records are in the counts of traffic.py.
     is_counted: Mapped[bool] = mapped_column(default=False, server_default=false())
-    #: Of a clean segment, what its records add to the counts (tally.py); NULL: that is to be counted by SQL.
+    #: Of a clean segment, what its records add to the counts (tally.py), or have added once it is counted.
+    #: NULL: SQL is to count that.
     tally: Mapped[bytes | None]
 
 
