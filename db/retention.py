@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 
@@ -25,7 +25,7 @@ from db.outdated import remove_outdated
 from db.proven import objection
 from db.remains import Remains, remains
 from db.removals import Kind, Place
-from db.removing import MODELS, Model, Models, Reason, note, take_rows
+from db.removing import MODELS, RANGES_AT_ONCE, Model, Models, Reason, note, take_rows
 from db.summaries import prefer_summaries, summarise
 from pipeline import failpoint
 from pipeline.errors import DatabaseUnavailable
@@ -177,8 +177,10 @@ class _Run:
         removed = take_rows(connection, place, parts, models, delete_=delete_)
         if not self._dry_run:
             note(connection, place, removed, Reason(Kind.RETENTION, self._now))
-            forget = _forget_resolved if place.stage == LAKE else _forget_tallies
-            forget(connection, place, segments[0].start, segments[-1].end)
+            if place.stage == LAKE:
+                _forget_resolved(connection, place, segments[0].start, segments[-1].end)
+            else:
+                _forget_tallies(connection, place, segments)
         ends = [part.end for part in removed]
         nearest = ((each, bisect_right(ends, each.start)) for each in segments)
         touched = sum(at < len(ends) and removed[at].start < each.end for each, at in nearest)
@@ -210,8 +212,10 @@ def _forget_resolved(connection: Connection, place: Place, low: int, high: int) 
     )
 
 
-def _forget_tallies(connection: Connection, place: Place, low: int, high: int) -> None:
+def _forget_tallies(connection: Connection, place: Place, segments: Sequence[Remains]) -> None:
     """Delete what the records told the counts: it holds their values, and is not what is left of them."""
     own = (Segment.source_id == place.source_id) & (Segment.stage == place.stage)
-    own &= (Segment.start_offset >= low) & (Segment.start_offset < high)
-    connection.execute(update(Segment).where(own, Segment.tally.is_not(None)).values(tally=None))
+    for first in range(0, len(segments), RANGES_AT_ONCE):
+        starts = [segment.start for segment in segments[first : first + RANGES_AT_ONCE]]
+        told = own & Segment.start_offset.in_(starts) & Segment.tally.is_not(None)
+        connection.execute(update(Segment).where(told).values(tally=None))
