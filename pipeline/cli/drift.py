@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -44,7 +43,7 @@ def command(name: str | None, since: str | None, limit: int, checked: str | None
             found = list(drifting.look_again(engine, find_source(engine, checked).id))
         else:
             chosen = find_source(engine, name).id if name else None
-            found = noticed(engine, source_id=chosen, since=_moment(since), limit=limit)
+            found = noticed(engine, source_id=chosen, since=options.moment("--since", since), limit=limit)
     if as_json:
         output.emit_json({"drifts": [_answer(drift) for drift in found]})
     elif found:
@@ -52,16 +51,6 @@ def command(name: str | None, since: str | None, limit: int, checked: str | None
     else:
         print("no drift was noticed" if not checked else "no drift is found")
     return OK
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"--since {text}: not a day YYYY-MM-DD or an ISO time") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def advice(drift: Noticed) -> list[str]:

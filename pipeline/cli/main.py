@@ -22,6 +22,7 @@ COMMANDS = {
     "conflicts": "List, show or resolve ranges with two contents.",
     "drift": "Show where what a source's lines are like has changed.",
     "findings": "Show attacks, errors and slowness that the detections noticed.",
+    "ask": "Answer questions about traffic, errors, latency and visitors.",
     "access": "Show who accessed what and when.",
     "web": "Show flow, traffic and changes on a page that only reads.",
     "report": "Write a report of a period as HTML, Markdown or JSON.",

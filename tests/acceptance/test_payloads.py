@@ -23,7 +23,8 @@ ALL_REJECTED = ("rejected", "--lines", "", "--limit", "1000")
 SCREENS: tuple[tuple[str, ...], ...] = (
     ("status",), ("audit", "--deep"), ("rejected",), ALL_REJECTED, ("findings",), ("drift",),
     ("access", "--user", "ann"), ("access", "--resource", "/*"), ("access", "--user", "ann", "--summary"),
-    ("dead", "list"), ("conflicts", "list"), ("report", *DAY, "--format", "md", "--output", "-"),
+    ("ask", "top_paths", "--limit", "1000", *DAY), ("dead", "list"), ("conflicts", "list"),
+    ("report", *DAY, "--format", "md", "--output", "-"),
 )  # fmt: skip
 
 
