@@ -86,7 +86,7 @@ def test_figures_equal_sql_and_follow_it(browse: Open, stored: tuple[Settings, C
         line = next(iter(generate_lines(1, seed=8)))
         store.store(Batch(Source("cd" * 16, "web-2", "/b.log", format="combined"), 0, line))
         page.wait_for_function(
-            "wanted => document.querySelector('.tile strong').textContent.replace(',', '') === wanted",
+            "wanted => document.querySelector('.tile strong')?.textContent.replace(',', '') === wanted",
             arg=str(records + 1),
             timeout=90_000,
         )
