@@ -31,8 +31,9 @@ def command(  # noqa: PLR0917 - one for each option
 ) -> int:
     """Answer a question by its name: traffic, errors, latency, visitors; without one, list them.
 
-    Times are those in the records. Counts answer, kept up behind the load; what they lack yet is read from
-    the records, so answers are exact, but for quantiles (1/64 off at most) and visitors (estimated, 1.6 %).
+    Times are those in the records; rejected_by_reason and lines_by_day go by when lines were stored. Counts
+    answer, kept up behind the load; what they lack yet is read from the records. So answers are exact, but
+    for quantiles (in seconds, 1/64 off at most) and visitors (estimated, 1.6 %).
     """
     if question is None:
         _list(as_json)
@@ -51,7 +52,9 @@ def command(  # noqa: PLR0917 - one for each option
         asked = {"question": question, "since": begin.isoformat(), "until": end.isoformat()}
         output.emit_json({**asked, "columns": found.columns, "rows": rows})
     elif rows:
-        print(output.table(found.columns, rows))
+        # Durations are of microseconds.
+        shown = [[f"{value:.6f}" if isinstance(value, float) else value for value in row] for row in rows]
+        print(output.table(found.columns, shown))
     else:
         print("nothing in this range")
     return OK

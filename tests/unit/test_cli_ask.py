@@ -57,6 +57,18 @@ def test_times_and_texts_are_shown_inert(capsys: pytest.CaptureFixture[str]) -> 
     assert "\x1b" not in out
 
 
+def test_a_fast_answer_is_not_shown_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """Quantiles of milliseconds are seconds with all digits that are known."""
+    engine = make_engine(Settings.from_environment().sqlalchemy_url)
+    line = b'{"time":"2015-05-17T10:05:03Z","request_time":0.003}\n'
+    CleanStore(engine).store(Batch(Source("3" * 32, "web-1", "/app", format="json"), 0, line))
+    engine.dispose()
+    assert main(["ask", "latency_by_day", *RANGE]) == OK
+
+    p50 = float(capsys.readouterr().out.split()[-3])
+    assert p50 == pytest.approx(0.003, rel=1 / 64)
+
+
 @pytest.mark.parametrize("name", sorted(QUERIES))
 def test_every_question_has_an_answer(name: str, answer: Answer) -> None:
     """Each question is answered in JSON; without a question they are listed."""
