@@ -24,7 +24,6 @@ from pipeline.batch import Batch, Source
 from pipeline.cli import output
 from pipeline.errors import ConfigurationError
 from pipeline.formats import FORMATS
-from pipeline.formats.base import Group
 from pipeline.formats.ncsa import COMBINED
 from pipeline.generate import generate_blocks
 
@@ -113,9 +112,7 @@ def measure(engine: Engine, lines: int, number: int) -> dict[str, float]:
 def _risen() -> Iterator[None]:
     """Put a next version in the place of the format, which reads agents in capital letters."""
     changed = {"user_agent": lambda field: (field.decode(errors="replace").upper(),)}
-    groups = [
-        Group(each.name, each.columns, changed.get(each.name, each.convert)) for each in COMBINED.groups
-    ]
+    groups = [replace(each, convert=changed.get(each.name, each.convert)) for each in COMBINED.groups]
     FORMATS[COMBINED.name] = replace(COMBINED, version=COMBINED.version + 1, groups=tuple(groups))
     try:
         yield
