@@ -57,6 +57,16 @@ def raised(hook: Hook | None = None) -> Format:
     return dataclasses.replace(COMBINED, version=RAISED, groups=tuple(groups))
 
 
+def failing(agent: bytes) -> None:
+    """Fail at an agent of the second segment: a hook.
+
+    Raises:
+        RuntimeError: it is that one.
+    """
+    if agent == b"second":
+        raise RuntimeError("no one foresaw this")
+
+
 def store(engine: Engine, stages: tuple[Any, ...] = (LakeStore, CleanStore), source: Source = SOURCE) -> None:
     """Store the blocks in stages, a segment each."""
     for stage in stages:

@@ -1,12 +1,14 @@
-"""Settings of each transport, a format changed, a source to remove from, and a watcher stepped by hand."""
+"""Settings of each transport, a format changed, databases to begin with, and a watcher stepped by hand."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from db import counting, minutes
 from pipeline.formats import FORMATS
 from pipeline.settings import Settings
 from tests.integration.changed_format import SetFormat
@@ -46,3 +48,10 @@ def shipper(tmp_path: Path) -> Iterator[Shipper]:
     made = Shipper(tmp_path)
     yield made
     made.kill()
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tally of every segment, and minutes of long ago."""
+    monkeypatch.setattr(counting, "KEPT_LINES", 1)
+    monkeypatch.setattr(minutes, "KEPT", timedelta(days=366_000))

@@ -1,11 +1,9 @@
 """Counted segments read again: the counts are those of the records at once, on both databases."""
 
-from datetime import timedelta
-
 import pytest
 from sqlalchemy import Engine, select, text, update
 
-from db import counting, minutes
+from db import counting
 from db.cleaned import Choice
 from db.engine import reading, transaction
 from db.models import Segment
@@ -30,12 +28,7 @@ from tests.integration.exchanging import (
 )
 from tests.recount import differences
 
-
-@pytest.fixture(autouse=True)
-def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the tally of every segment, and minutes of long ago."""
-    monkeypatch.setattr(counting, "KEPT_LINES", 1)
-    monkeypatch.setattr(minutes, "KEPT", timedelta(days=366_000))
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 def test_the_same_values_change_no_count(engine: Engine) -> None:

@@ -1,6 +1,5 @@
 """Counted segments that others touch, or of whose tally nothing follows: read again, all counts are right."""
 
-from datetime import timedelta
 from threading import Thread
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgpack
 import pytest
 from sqlalchemy import Engine, select, update
 
-from db import counting, minutes
+from db import counting
 from db.audit import audit
 from db.engine import make_engine, transaction
 from db.faults import ValuesRefused
@@ -20,7 +19,7 @@ from db.store import CleanStore
 from db.traffic import TALLY_VERSION
 from pipeline.batch import Batch, Source
 from tests.integration import retaining
-from tests.integration.changed_format import FIRST, SIZE, SetFormat, raised, replayed, store
+from tests.integration.changed_format import FIRST, SIZE, SetFormat, failing, raised, replayed, store
 from tests.integration.erasing import MIXED, erased
 from tests.integration.erasing import store as store_mixed
 from tests.integration.exchanging import COMBINED_SOURCE, combined, hits, ledger, read_again, store_blocks
@@ -28,12 +27,7 @@ from tests.integration.removing import END as ALL
 from tests.integration.removing import KEY, SECOND, fill, taken
 from tests.recount import differences
 
-
-@pytest.fixture(autouse=True)
-def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the tally of every segment, and minutes of long ago."""
-    monkeypatch.setattr(counting, "KEPT_LINES", 1)
-    monkeypatch.setattr(minutes, "KEPT", timedelta(days=366_000))
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 def test_a_tally_of_an_older_version_is_left_to_sql(engine: Engine) -> None:
@@ -133,12 +127,7 @@ def test_interrupted(engine: Engine, formats: SetFormat) -> None:
     """After an error in the second segment the first one is exchanged, and the second one as it was."""
     store(engine)
     counting.count(engine)
-
-    def fail(agent: bytes) -> None:
-        if agent == b"second":
-            raise RuntimeError("no one foresaw this")
-
-    formats(raised(fail))
+    formats(raised(failing))
     with pytest.raises(RuntimeError):
         replayed(engine)
     assert differences(engine, [1]) == []

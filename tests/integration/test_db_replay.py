@@ -19,6 +19,7 @@ from tests.integration.changed_format import (
     SOURCE,
     SetFormat,
     agents,
+    failing,
     raised,
     replayed,
     rows,
@@ -61,12 +62,7 @@ def test_an_interrupted_replay_goes_on(engine: Engine, formats: SetFormat) -> No
     """An error in the second range leaves the first replaced, the second as it was; another run ends it."""
     store(engine)
     before = segments(engine)
-
-    def fail(agent: bytes) -> None:
-        if agent == b"second":
-            raise RuntimeError("no one foresaw this")
-
-    formats(raised(fail))
+    formats(raised(failing))
     with pytest.raises(RuntimeError):
         replayed(engine)
 
