@@ -134,4 +134,9 @@ def test_hostile_text_takes_no_longer(part: str) -> None:
     """Text made to be slow, however long, takes a few milliseconds: the rest of it is not read."""
     text = part * (200_000 // len(part))
 
-    assert least_seconds(lambda: (PATTERNS.found("url", text, text), PATTERNS.found("agent", text)), 1) < 1
+    def find() -> None:
+        PATTERNS.found.cache_clear()  # or it would only be slow once
+        PATTERNS.found("url", text, text)
+        PATTERNS.found("agent", text)
+
+    assert least_seconds(find, 0.1) < 0.1
