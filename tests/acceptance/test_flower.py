@@ -47,7 +47,7 @@ def running(output: Path, environment: dict[str, str], *arguments: str) -> Itera
 def get(port: int, path: str) -> Any:
     """Return the JSON that Flower answers, or None while it does not answer yet."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return json.load(answer)
     except (ConnectionError, urllib.error.URLError):
         return None

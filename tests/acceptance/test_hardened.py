@@ -96,9 +96,9 @@ def test_remote_control_cannot_stop_a_pool(system: Installation) -> None:
         box = Mailbox("celery", type="fanout", connection=connection, accept=["json", "msgpack"])
         for command in ("shutdown", "pool_shrink", "cancel_consumer", "rate_limit", "revoke", "objgraph"):
             box.abcast(command, {"queue": "queue-data-lake", "n": 1})
-        replies = wait_until(lambda: box.multi_call("ping", timeout=5), "the pools' answer")
+        # A slow pool may answer after the others.
+        wait_until(lambda: len(box.multi_call("ping", timeout=5)) == 3, "the answer of each pool")
 
-    assert len(replies) == 3
     assert before == {name: child.pid for name, child in system.children.items() if child.poll() is None}
     assert "KeyError('shutdown')" in system.logs
 

@@ -56,7 +56,7 @@ def pool(
 
 def outcomes(port: int) -> dict[str, float]:
     """Return how many deliveries ended in which way."""
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     samples = [
         each for family in families for each in family.samples if each.name == "sluice_deliveries_total"

@@ -28,11 +28,11 @@ def test_the_first_batch_of_a_source_holds_nobody_up(postgresql_url: str, format
             wait_until(lambda: connection.execute(waiting).scalar(), "the first store to be in the middle")
 
             with engine.connect() as other:
-                other.execute(text("SET lock_timeout = '1s'"))
+                other.execute(text("SET lock_timeout = '10s'"))
                 stored = [LakeStore(engine).within(other, batch) for batch in batches]
                 numbered = CleanStore(engine)
                 numbered._prepare(batches[1])
-        assert stuck.result(30).new_bytes == len(LINE)
+        assert stuck.result(60).new_bytes == len(LINE)
 
     assert [each.new_bytes for each in stored] == [len(LINE)] * 2
     assert numbered._catalogue.known(source) is not None

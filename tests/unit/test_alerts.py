@@ -216,7 +216,7 @@ def _to_loopback(place: tuple[str, int], *args: Any, **kwargs: Any) -> Any:
     import socket  # noqa: PLC0415
 
     connection = socket.socket()
-    connection.settimeout(5)
+    connection.settimeout(60)
     connection.connect(("127.0.0.1", place[1]))
     return connection
 

@@ -60,9 +60,9 @@ def test_each_is_waited_for(words: list[Word]) -> None:
     confirms = three(*words)
 
     for number in (1, 2, 3):
-        confirms.wait(number, 1.0)
+        confirms.wait(number, 60.0)
     with pytest.raises(TimeoutError):  # nothing more was said
-        confirms.wait(confirms.expect(), 1.0)
+        confirms.wait(confirms.expect(), 60.0)
 
 
 def test_a_confirm_of_another_is_none() -> None:
@@ -70,7 +70,7 @@ def test_a_confirm_of_another_is_none() -> None:
     confirms = three(("ack", 2, False), ("ack", 3, False))
 
     with pytest.raises(TimeoutError):
-        confirms.wait(1, 1.0)
+        confirms.wait(1, 60.0)
 
 
 @pytest.mark.parametrize("word", [("nack", 2, False), ("nack", 2, True)])
@@ -79,8 +79,8 @@ def test_what_is_refused_is_an_error(word: Word) -> None:
     confirms = three(word, ("ack", 3, True))
 
     with pytest.raises(BrokerUnavailable, match="refused"):
-        confirms.wait(2, 1.0)
-    confirms.wait(3, 1.0)
+        confirms.wait(2, 60.0)
+    confirms.wait(3, 60.0)
 
 
 def test_a_broker_that_says_nothing_is_waited_for_so_long() -> None:
