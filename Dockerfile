@@ -1,9 +1,13 @@
 # One image for every service; what a container does is its command.
 FROM python:3.13-slim AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 COPY requirements.lock ./
 RUN python -m venv --without-pip /opt/sluice \
     && pip --python /opt/sluice/bin/python install --no-cache-dir --disable-pip-version-check \
         --require-hashes --only-binary :all: --requirement requirements.lock
+COPY .ci/scanner .ci/scanner
+COPY pipeline pipeline
+RUN sh .ci/scanner
 
 FROM python:3.13-slim
 # Nothing that installs: what runs here is what was built.
@@ -15,7 +19,7 @@ RUN groupadd --gid 10001 sluice \
 COPY --from=build /opt/sluice /opt/sluice
 WORKDIR /app
 COPY celeryconfig.py flowerconfig.py ./
-COPY pipeline pipeline
+COPY --from=build /pipeline pipeline
 COPY db db
 COPY tasks tasks
 RUN /opt/sluice/bin/python -m compileall -q /app

@@ -57,8 +57,9 @@ clean: ## remove .venv and caches; what was stored in var/ stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	@find pipeline tasks db tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/run.stamp: requirements.lock .ci/venv
+$(VENV)/run.stamp: requirements.lock .ci/venv .ci/scanner pipeline/scan.c
 	@sh .ci/venv $(VENV) requirements.lock
+	@sh .ci/scanner
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp

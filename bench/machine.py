@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline import scanner
+
 
 def describe() -> dict[str, str | int | float]:
     """Return processor, cores, memory and the versions that figures depend on."""
@@ -16,14 +18,15 @@ def describe() -> dict[str, str | int | float]:
         "memory_gib": round(psutil.virtual_memory().total / (1 << 30), 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "inner_loops": "compiled" if scanner.library() else "in Python",
         "sqlite": sqlite3.sqlite_version,
     }
 
 
 def line() -> str:
     """Return the description in one line."""
-    machine = describe()
-    return "{processor}, {cores} cores, {memory_gib} GiB, {system}, Python {python}".format(**machine)
+    shown = "{processor}, {cores} cores, {memory_gib} GiB, {system}, Python {python}, loops {inner_loops}"
+    return shown.format(**describe())
 
 
 def _processor() -> str:

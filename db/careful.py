@@ -6,30 +6,31 @@ from sqlalchemy import Connection
 
 from db.faults import ValuesRefused, translated
 from db.load import Loader, Part, Shape
+from pipeline.formats.line import Piece
 from pipeline.formats.parse import ParsedBlock, Rejected
 
 
 def load_carefully(
-    loader: Loader, connection: Connection, part: Part, shape: Shape, parsed: ParsedBlock[Any]
+    loader: Loader, connection: Connection, part: Part, shape: Shape, parsed: Piece[Any]
 ) -> list[Rejected]:
     """Load the accepted lines by halves, each behind a savepoint; return those that the database refuses."""
-    if not parsed.starts:
+    if not parsed.record_count:
         return []
     try:
         with translated(), connection.begin_nested():
             loader.load_records(connection, shape, [loader.records(part, shape, parsed)])
     except ValuesRefused as error:
-        if len(parsed.starts) == 1:
+        if parsed.record_count == 1:
             return [_rejected(part, parsed.starts[0], str(error))]
     else:
         return []
-    middle = len(parsed.starts) // 2
-    halves = _cut(parsed, 0, middle), _cut(parsed, middle, len(parsed.starts))
+    middle = parsed.record_count // 2
+    halves = _cut(parsed, 0, middle), _cut(parsed, middle, parsed.record_count)
     return [line for half in halves for line in load_carefully(loader, connection, part, shape, half)]
 
 
-def _cut(parsed: ParsedBlock[Any], low: int, high: int) -> ParsedBlock[Any]:
-    return ParsedBlock(parsed.starts[low:high], [column[low:high] for column in parsed.groups], [])
+def _cut(parsed: Piece[Any], low: int, high: int) -> ParsedBlock[Any]:
+    return ParsedBlock(parsed.starts[low:high], [list(column[low:high]) for column in parsed.groups], [])
 
 
 def _rejected(part: Part, start: int, reason: str) -> Rejected:

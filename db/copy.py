@@ -174,6 +174,11 @@ def width_of(encoded: bytes) -> int:
     return count
 
 
+def line_head(fixed: Sequence[bytes], field_count: int) -> bytes:
+    """Return what each row begins with up to the eight bytes of its line_start."""
+    return b"".join((field_count.to_bytes(2), *fixed, (8).to_bytes(4)))
+
+
 def line_heads(
     fixed: Sequence[bytes], field_count: int, starts: Iterable[int], lengths: Iterable[int] | None = None
 ) -> Iterable[bytes]:
@@ -181,7 +186,7 @@ def line_heads(
 
     With `lengths`, the length of the next field follows, so that its bytes can stand right behind.
     """
-    prefix = b"".join((field_count.to_bytes(2), *fixed, (8).to_bytes(4)))
+    prefix = line_head(fixed, field_count)
     layout = f"!{len(prefix)}sq"
     if lengths is None:
         return map(struct.Struct(layout).pack, repeat(prefix), starts)

@@ -1,7 +1,7 @@
 """Lines and records into their tables, inside the transaction that holds their segment.
 
-PostgreSQL takes binary COPY, SQLite many rows in each statement. Either way the rows are made by iterators of
-the interpreter, not by a step of bytecode per line.
+PostgreSQL takes binary COPY, SQLite many rows in each statement. Rows are made by the compiled loops or by
+iterators of the interpreter, never by a step of bytecode per line.
 """
 
 import sqlite3
@@ -16,8 +16,10 @@ from sqlalchemy import Connection
 
 from db import copy, lines
 from db.columns import json_text, moment_text, text_moment
-from db.copy import encode_group, joined, line_heads
-from pipeline.formats.parse import ParsedBlock, Rejected, cut
+from db.copy import encode_group, joined, line_head, line_heads
+from pipeline.formats.line import Piece
+from pipeline.formats.parse import Rejected, cut
+from pipeline.scanner import line_rows
 
 _LAKE = ("source_id", "stored_on", "line_start", "line", "raw")
 _CLEAN = ("source_id", "stored_on", "format_id", "line_start")
@@ -55,6 +57,10 @@ class Shape:
 class Loader(Protocol):
     """The loading of one kind of database."""
 
+    @property
+    def encodes_to_bytes(self) -> bool:
+        """Whether `encode` returns bytes, which the compiled loops can put together."""
+
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> Any:
         """Return the values of one group in the form that `load_records` joins; raise RejectedLine."""
 
@@ -67,7 +73,7 @@ class Loader(Protocol):
     def load_lines(self, connection: Connection, part: Part) -> None:
         """Load the lines of a part into the lake."""
 
-    def records(self, part: Part, shape: Shape, parsed: ParsedBlock[Any]) -> Any:
+    def records(self, part: Part, shape: Shape, parsed: Piece[Any]) -> Any:
         """Return the rows of accepted lines, without the database; groups hold what `encode` returned."""
 
     def columns(self, rows: Sequence[Any]) -> Sequence[Mapping[str, Sequence[Any]]] | None:
@@ -102,6 +108,8 @@ def _rejected_rows(part: Part, rejected: Iterable[Rejected]) -> Iterable[tuple[A
 class PostgresqlLoader:
     """Loads by binary COPY."""
 
+    encodes_to_bytes = True
+
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
         """Return the fields of one group as COPY takes them."""
         return encode_group(columns, values)
@@ -125,6 +133,9 @@ class PostgresqlLoader:
 
     @staticmethod
     def _plain_rows(part: Part, start: int, piece: bytes) -> bytes:
+        head = line_head(_fixed(part), len(_LAKE) - 1)
+        if (rows := line_rows(piece, part.start + start, head)) is not None:
+            return rows
         own = piece.split(b"\n")
         own.pop()
         heads = line_heads(_fixed(part), len(_LAKE) - 1, _starts(part.start + start, own), map(len, own))
@@ -136,10 +147,12 @@ class PostgresqlLoader:
         held = (lines.columns(line) for _, line in pieces)
         return joined((heads, (copy.text(text) + copy.blob(raw) for text, raw in held)))
 
-    def records(self, part: Part, shape: Shape, parsed: ParsedBlock[bytes]) -> bytes:
+    def records(self, part: Part, shape: Shape, parsed: Piece[bytes]) -> bytes:
         """Return rows as COPY takes them."""
         fixed = (*_fixed(part), copy.smallint(shape.format_id))
         width = len(_CLEAN) + len(shape.columns)
+        if (rows := parsed.rows(line_head(fixed, width), part.start)) is not None:
+            return rows
         heads = line_heads(fixed, width, map(part.start.__add__, parsed.starts))
         return joined((heads, *parsed.groups))
 
@@ -179,6 +192,8 @@ class _Target(NamedTuple):
 class SqliteLoader:
     """Loads by statements of many rows on the driver's own connection."""
 
+    encodes_to_bytes = False
+
     def encode(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
         """Return the values of one group as SQLite stores them: moments and JSON as text."""
         return tuple(map(_sqlite_value, values))
@@ -204,7 +219,7 @@ class SqliteLoader:
             self._insert(connection, _Target("raw_logs", _shared(part), _LAKE[2:]), _exact_rows(part), count)
 
     def records(
-        self, part: Part, shape: Shape, parsed: ParsedBlock[tuple[Any, ...]]
+        self, part: Part, shape: Shape, parsed: Piece[tuple[Any, ...]]
     ) -> tuple[dict[str, str], dict[str, Sequence[Any]]]:
         """Return what all rows share, as SQL, and the other columns that are not empty, each with its values.
 

@@ -17,6 +17,7 @@ from db.durations import LONGEST_SECONDS
 from db.grouping import Numbers
 from db.load import Loader
 from db.traffic import EPOCH, LARGEST_SIZE, NO_STATUS
+from pipeline.formats.dictionary import Dictionary
 
 #: What stands for a value.
 Number = Callable[[Any], int]
@@ -114,6 +115,41 @@ class Fields(dict[Any, int]):
             name: np.frombuffer(column, np.int64)[rows]
             for name, column in zip(self._wanted, self.of_field, strict=True)
         }
+
+
+class CodedFields:
+    """Values of one group of columns as numbers, column by column, by the codes of a dictionary.
+
+    Attributes:
+        dictionary: whose codes they are.
+    """
+
+    def __init__(
+        self, columns: tuple[str, ...], dictionary: Dictionary, loader: Loader, number: Mapping[str, Number]
+    ) -> None:
+        self.dictionary = dictionary
+        self._loader = loader
+        self._columns = columns
+        self._wanted = {name: number[name] for name in columns if name in number}
+        self._of_code = [array("q") for _ in self._wanted]
+
+    def columns(self, codes: Any) -> dict[str, Numbers]:
+        """Return the numbers of some codes, column by column."""
+        self._extend()
+        return {
+            name: np.frombuffer(column, np.int64)[codes]
+            for name, column in zip(self._wanted, self._of_code, strict=True)
+        }
+
+    def _extend(self) -> None:
+        names = frozenset(self._wanted)
+        for encoded in self.dictionary.values_from(len(self._of_code[0])):
+            # No line has the code of what did not convert.
+            values = (
+                [None] * len(names) if encoded is None else self._loader.decode(self._columns, names, encoded)
+            )
+            for column, number, value in zip(self._of_code, self._wanted.values(), values, strict=True):
+                column.append(0 if encoded is None else number(value))
 
 
 class _Numbered(dict[Any, int]):

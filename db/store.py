@@ -158,7 +158,9 @@ class CleanStore(_Store):
 
     def __init__(self, engine: Engine, enrichment: Enrichment = NOTHING) -> None:
         super().__init__(engine)
-        self._parsers: Parsers[Any] = Parsers(enrichment, self._loader.encode)
+        self._parsers: Parsers[Any] = Parsers(
+            enrichment, self._loader.encode, as_bytes=self._loader.encodes_to_bytes
+        )
         self._ahead: _Parsed | None = None
         # Imported by who stores records: numpy takes 0.2 s and 16 MiB, and every process imports this module.
         from db.tally import Counter  # noqa: PLC0415
@@ -192,14 +194,14 @@ class CleanStore(_Store):
         self._catalogue.format_id(connection, self._format(connection, known, batch))
 
     def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
-        parser = self._parsers.of(format_)
+        parser = self._parsers.in_pieces(format_)
         shape = Shape(format_id, parser.format.columns)
         rows: list[Any] = []
         rejected: list[Rejected] = []
         pieces = []
         with collector_paused():
             for piece in parser.pieces(part.block, part.start, at):
-                if piece.starts:
+                if piece.record_count:
                     rows.append(self._loader.records(part, shape, piece))
                     pieces.append(piece)
                 rejected += piece.rejected
@@ -231,7 +233,7 @@ class CleanStore(_Store):
             if parsed.rows:
                 self._loader.load_records(connection, parsed.shape, parsed.rows)
             return []
-        part, parser = parsed.part, self._parsers.of(parsed.format)
+        part, parser = parsed.part, self._parsers.in_pieces(parsed.format)
         shape = Shape(parsed.shape.format_id, parser.format.columns)
         pieces = parser.pieces(part.block, part.start, parsed.at)
         return [

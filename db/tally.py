@@ -7,7 +7,7 @@ of high cardinality have nearly a row a line in a single segment, too many to in
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -20,12 +20,14 @@ from db.durations import LONGEST_SECONDS, PARTS
 from db.grouping import Numbers, added, first_lines, grouped, numbered
 from db.load import Loader, Shape
 from db.minutely import packed
-from db.numbering import KEPT_BYTES, NUMBERS, POOLS, Fields, Number, Pool, Values, Visitors
+from db.numbering import KEPT_BYTES, NUMBERS, POOLS, CodedFields, Fields, Number, Pool, Values, Visitors
 from db.traffic import LARGEST_SIZE, NO_STATUS, TALLY_VERSION, VALUES
-from pipeline.formats.parse import ParsedBlock
+from pipeline.formats.line import Piece
 
 #: The pool of a key's values, None where the key is the number itself; and the key of each line.
 _Key = tuple[str | None, Numbers]
+#: Places and columns of the groups that have counted columns.
+_Counted = list[tuple[int, tuple[str, ...]]]
 
 
 def _all_microseconds(seconds: NDArray[np.float64]) -> Numbers:
@@ -52,6 +54,7 @@ class Counter:
 
     def _forget(self) -> None:
         self._fields: dict[tuple[str, ...], Fields] = {}
+        self._coded: dict[tuple[str, ...], CodedFields] = {}
         self._who = Visitors()
         self._pools = {pool: Pool() for pool in POOLS.values()} | {"who": self._who}
         self._pool = {name: self._pools[pool] for name, pool in POOLS.items()}
@@ -59,12 +62,12 @@ class Counter:
         self._number: dict[str, Number] = {**NUMBERS, **numbers}
         self._values = Values(self._loader, self._pool)
 
-    def count(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]], rows: Sequence[Any]) -> bytes:
+    def count(self, shape: Shape, blocks: Sequence[Piece[Any]], rows: Sequence[Any]) -> bytes:
         """Return what the records of one shape add to the counts, as a part of a tally.
 
         `rows` are what the loader made of each block.
         """
-        count = sum(len(block.starts) for block in blocks)
+        count = sum(block.record_count for block in blocks)
         if not count:
             return b""
         if self._values.bytes_ + sum(fields.bytes_ for fields in self._fields.values()) > KEPT_BYTES:
@@ -73,12 +76,34 @@ class Counter:
         columns = self._encoded(shape, blocks) if pieces is None else self._values.columns(pieces, count)
         return zstandard.compress(msgpack.packb(self._section(columns, count)), 1)
 
-    def _encoded(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]]) -> dict[str, Numbers]:
+    def _encoded(self, shape: Shape, blocks: Sequence[Piece[Any]]) -> dict[str, Numbers]:
+        counted = [
+            (place, names)
+            for place, names in enumerate(self._names(shape, blocks))
+            if any(name in self._number for name in names)
+        ]
+        parts = []
+        for dictionaries, alike in groupby(blocks, lambda block: tuple(block.dictionaries)):
+            own = self._of_codes if dictionaries else self._of_values
+            parts.append(own(counted, list(alike)))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _of_codes(self, counted: _Counted, blocks: Sequence[Piece[Any]]) -> dict[str, Numbers]:
+        """Return the columns of blocks that have the same dictionaries."""
+        codes = np.concatenate([block.codes for block in blocks])
         columns: dict[str, Numbers] = {}
-        for place, names in enumerate(self._names(shape, blocks)):
-            if any(name in self._number for name in names):
-                fields = list(chain.from_iterable(block.groups[place] for block in blocks))
-                columns |= self._at_once(names, fields) or self._one_by_one(names, fields)
+        for place, names in counted:
+            dictionary = blocks[0].dictionaries[place]
+            if names not in self._coded or self._coded[names].dictionary is not dictionary:
+                self._coded[names] = CodedFields(names, dictionary, self._loader, self._number)
+            columns |= self._coded[names].columns(codes[:, place])
+        return columns
+
+    def _of_values(self, counted: _Counted, blocks: Sequence[Piece[Any]]) -> dict[str, Numbers]:
+        columns: dict[str, Numbers] = {}
+        for place, names in counted:
+            fields = list(chain.from_iterable(block.groups[place] for block in blocks))
+            columns |= self._at_once(names, fields) or self._one_by_one(names, fields)
         return columns
 
     @staticmethod
@@ -101,11 +126,11 @@ class Counter:
         tally: bytes = msgpack.packb([TALLY_VERSION, *(part for part in parts if part)])
         return tally
 
-    def _names(self, shape: Shape, blocks: Sequence[ParsedBlock[Any]]) -> Iterator[tuple[str, ...]]:
+    def _names(self, shape: Shape, blocks: Sequence[Piece[Any]]) -> Iterator[tuple[str, ...]]:
         """Yield the names of the columns of each group."""
         names = iter(shape.columns)
-        for group in next(block.groups for block in blocks if block.starts):
-            yield tuple(islice(names, self._loader.width(group[0])))
+        for value in next(block.first for block in blocks if block.record_count):
+            yield tuple(islice(names, self._loader.width(value)))
 
     def _section(self, columns: dict[str, Numbers], count: int) -> dict[str, Any]:
         none = np.zeros(count, np.int64)

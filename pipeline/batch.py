@@ -20,6 +20,7 @@ from typing import Any, Self
 import zstandard
 
 from pipeline.errors import EnvelopeError
+from pipeline.scanner import newlines
 
 #: Version of the envelope; a reader refuses what it does not know.
 ENVELOPE_VERSION = 1
@@ -91,7 +92,7 @@ class Batch:
     @cached_property
     def line_count(self) -> int:
         """Lines in the block; a last one without its newline counts."""
-        return self.block.count(b"\n") + (not self.block.endswith(b"\n") and bool(self.block))
+        return newlines(self.block) + (not self.block.endswith(b"\n") and bool(self.block))
 
     @cached_property
     def id(self) -> str:

@@ -11,7 +11,7 @@ import kombu
 import pytest
 from amqp.exceptions import NotFound
 
-from pipeline import topology
+from pipeline import scanner, topology
 from pipeline.settings import Settings
 from tests.databases import (
     SERVER_OPTIONS,
@@ -90,6 +90,13 @@ def _missing(service: str, reason: str) -> NoReturn:
 def required() -> Callable[[str], NoReturn]:
     """Return a function that skips a test for want of a program, or fails it with REQUIRE_SERVICES=1."""
     return lambda name: _missing(name, "it is not installed")
+
+
+@pytest.fixture(scope="session")
+def compiled(required: Callable[[str], NoReturn]) -> None:
+    """Skip a test of the compiled loops where they were not built."""
+    if scanner.library() is None:
+        required("C compiler")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,10 +1,10 @@
 """Formats that are not one pattern: a reader of single lines, and the parser of their blocks."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import LONGEST_LINE_BYTES, Format
@@ -13,7 +13,11 @@ from pipeline.formats.memo import Encode
 from pipeline.formats.parse import BlockParser, ParsedBlock, Rejected, collector_paused
 from pipeline.formats.privacy import adopted_rules
 
+if TYPE_CHECKING:
+    from pipeline.formats.dictionary import Dictionary
+
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 #: From a line without its end, and the moment at which it was stored first, to values by column; raises
 #: RejectedLine. The moment serves times without a year.
 Read = Callable[[bytes, datetime], dict[str, Any]]
@@ -60,18 +64,60 @@ class LogFormat(Protocol):
         """Return whether a line belongs to the log and is no record by design."""
 
 
-class Parser(Protocol[T]):
-    """What turns blocks of one format into columns."""
+class Piece(Protocol[T_co]):
+    """Lines of a block in the order of the file, by column: a ParsedBlock, or what says the same."""
+
+    @property
+    def starts(self) -> list[int]:
+        """Byte offset in the block of each accepted line."""
+
+    @property
+    def groups(self) -> Sequence[Sequence[T_co]]:
+        """For each group of the format its encoded values, one for each accepted line."""
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The other lines."""
+
+    @property
+    def record_count(self) -> int:
+        """How many lines are accepted."""
+
+    @property
+    def first(self) -> Sequence[T_co]:
+        """The encoded values of the first accepted line, group by group; there must be one."""
+
+    @property
+    def dictionaries(self) -> Sequence["Dictionary"]:
+        """Those that the codes are of, one for each group; none where the values stand by themselves."""
+
+    @property
+    def codes(self) -> Any:
+        """For each accepted line a code of each dictionary, an array of numpy; None without them."""
+
+    def rows(self, head: bytes, origin: int) -> bytes | None:
+        """Return a row for each accepted line: `head`, its offset in the source as eight bytes, its values.
+
+        None where the values stand by themselves, and are to be joined by the caller.
+        """
+
+
+class PieceParser(Protocol[T_co]):
+    """What turns blocks of one format into columns, piece by piece: what it makes stays in the cache."""
 
     @property
     def format(self) -> LogFormat:
         """The format, whose columns are those of the values."""
 
-    def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:
-        """Return the lines of a block that starts at a byte of its source, stored first at a moment."""
+    def pieces(self, block: bytes, start: int = 0, at: datetime | None = None) -> Iterator[Piece[T_co]]:
+        """Yield the lines of a block that starts at a byte of its source, stored first at a moment."""
 
-    def pieces(self, block: bytes, start: int = 0, at: datetime | None = None) -> Iterator[ParsedBlock[T]]:
-        """Yield the same piece by piece, with their places in the block."""
+
+class Parser(PieceParser[T], Protocol[T]):
+    """What turns whole blocks of one format into columns too."""
+
+    def parse(self, block: bytes, start: int = 0, at: datetime | None = None) -> ParsedBlock[T]:
+        """Return the lines of a block, as `pieces` takes it."""
 
 
 @dataclass(frozen=True, eq=False)

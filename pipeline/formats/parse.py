@@ -1,18 +1,21 @@
 """From a block of lines to columns of encoded values, without a step of bytecode for each line."""
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, compress, count, repeat
 from operator import is_, not_
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pipeline.errors import RejectedLine
 from pipeline.formats.base import Format
 from pipeline.formats.memo import Encode, Memo
 from pipeline.formats.privacy import adopted
+
+if TYPE_CHECKING:
+    from pipeline.formats.dictionary import Dictionary
 
 T = TypeVar("T")
 #: Bytes of a block that are worked on at once, so that what is made of them stays in the processor's cache: a
@@ -53,6 +56,28 @@ class ParsedBlock(Generic[T]):
     starts: list[int]
     groups: list[list[T]]
     rejected: list[Rejected]
+
+    @property
+    def record_count(self) -> int:
+        """Accepted lines of the block."""
+        return len(self.starts)
+
+    @property
+    def first(self) -> list[T]:
+        """The encoded values of the first accepted line, group by group; there must be one."""
+        return [values[0] for values in self.groups]
+
+    @property
+    def dictionaries(self) -> Sequence["Dictionary"]:
+        """Nothing: the values stand by themselves."""
+        return ()
+
+    @property
+    def codes(self) -> None:
+        """None, as there are no dictionaries."""
+
+    def rows(self, head: bytes, origin: int) -> None:
+        """Return nothing: the caller joins the values."""
 
     @property
     def line_count(self) -> int:
@@ -167,7 +192,7 @@ class BlockParser(Generic[T]):
         rejected: list[Rejected] = []
         for index in compress(count(), map(not_, fits)):
             try:
-                rows.append((index - len(rejected), self._parse_line(lines[index])))
+                rows.append((index - len(rejected), self.parse_line(lines[index])))
                 fits[index] = True
             except RejectedLine as error:
                 rejected.append(Rejected(quick.starts[index], lines[index], error.reason, error.position))
@@ -178,7 +203,12 @@ class BlockParser(Generic[T]):
         ]
         return ParsedBlock(list(compress(quick.starts, fits)), groups, rejected)
 
-    def _parse_line(self, line: bytes) -> list[T]:
+    def parse_line(self, line: bytes) -> list[T]:
+        """Return the encoded values of one line without its end, read exactly, group by group.
+
+        Raises:
+            RejectedLine: the format does not take it.
+        """
         match = self.format.match(line)
         if match is None:
             raise self.format.explain(line)

@@ -153,6 +153,7 @@ def test_tables_know_values_only() -> None:
             "failpoint",
             "formats",
             "report.figures",
+            "scanner",
             "subject",
         )
     )
