@@ -15,7 +15,7 @@ from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-from pipeline.formats.base import Format, expand
+from pipeline.formats.base import LONGEST_LINE_BYTES, Format, expand
 
 #: A part of the tree: its kind, and what it is made of.
 _Item = tuple[Any, Any]
@@ -23,8 +23,10 @@ _Set = frozenset[int]
 _EVERY: _Set = frozenset(range(256))
 #: A part that always comes as often is written out, up to so many times.
 _MOST_COPIES = 16
-#: So many captures, and the scanner has no room for them.
+#: So many captures or groups, and the scanner has no room for them.
 _TOO_MANY_CAPTURES = 64
+#: So many steps, and the engine may have the pattern: copies of copies would fill the memory.
+_MOST_STEPS = 4096
 #: The bound of a loop without one: no line is as long.
 _UNBOUNDED = (1 << 31) - 1
 _CATEGORIES = {sre.CATEGORY_DIGIT: rb"\d", sre.CATEGORY_SPACE: rb"\s", sre.CATEGORY_WORD: rb"\w"}
@@ -74,7 +76,7 @@ def program_of(format_: Format) -> Program | None:
     """
     pattern = expand(format_.pattern, "strict").encode()
     names = re.compile(pattern).groupindex
-    if len(names) >= _TOO_MANY_CAPTURES:
+    if max(len(names), len(format_.groups)) >= _TOO_MANY_CAPTURES:
         return None
     writer = _Writer()
     try:
@@ -94,6 +96,8 @@ class _Writer:
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, int, int, int]] = []
         self.sets: dict[bytes, int] = {}
+        #: Whether what is written now stands in a capture, in an alternative or in a loop.
+        self._is_inside = False
 
     def sequence(self, items: Sequence[_Item], after: Sequence[_Item]) -> None:
         """Write the steps of items behind which others come."""
@@ -124,9 +128,18 @@ class _Writer:
         if number is None:
             self.sequence(items, after)
             return
+        # The scanner reads the place of every capture of a line that fits: none may be left out.
+        if self._is_inside:
+            raise _Unfit
         self._step(Op.OPEN, number)
-        self.sequence(items, after)
+        self._inside(items, after)
         self._step(Op.CLOSE, number)
+
+    def _inside(self, items: Sequence[_Item], after: Sequence[_Item]) -> None:
+        """Write the steps of items among which no capture may be."""
+        was_inside, self._is_inside = self._is_inside, True
+        self.sequence(items, after)
+        self._is_inside = was_inside
 
     def _branch(self, alternatives: list[list[_Item]], after: list[_Item]) -> None:
         firsts = [_first(items) for items in alternatives]
@@ -135,7 +148,7 @@ class _Writer:
         jumps = []
         for items, first in zip(alternatives, firsts, strict=True):
             choice = self._step(Op.CHOICE, self._number(first))
-            self.sequence(items, after)
+            self._inside(items, after)
             jumps.append(self._step(Op.JUMP, 0))
             self._aim(choice)
         # None of them: no byte is in the empty set.
@@ -144,14 +157,16 @@ class _Writer:
             self._aim(jump)
 
     def _loop(self, least: int, most: Any, items: list[_Item], after: list[_Item]) -> None:
-        if least == most and least <= _MOST_COPIES:
-            self.sequence(items * least, after)
+        if least > LONGEST_LINE_BYTES:
+            raise _Unfit
+        if 0 < least == most <= _MOST_COPIES:
+            self._inside(items * least, after)
             return
         if len(items) != 1 or items[0][0] not in {sre.IN, sre.LITERAL, sre.NOT_LITERAL}:
             raise _Unfit
         taken = _bytes_of(*items[0])
         back = _belonging(taken, after)
-        bound = _UNBOUNDED if most is sre.MAXREPEAT else int(most)
+        bound = min(int(most), _UNBOUNDED)
         # No line holds a newline.
         ends = _EVERY - taken - {ord("\n")}
         if len(ends) == 1:
@@ -160,6 +175,8 @@ class _Writer:
             self._step(Op.LOOP, self._number(taken), least, bound, back)
 
     def _step(self, op: Op, set_: int, least: int = 0, most: int = 0, back: int = 0) -> int:
+        if len(self.steps) >= _MOST_STEPS:
+            raise _Unfit
         self.steps.append((op, set_, least, most, back))
         return len(self.steps) - 1
 

@@ -61,11 +61,18 @@ def test_a_program_reads_what_its_pattern_reads(
         ("(?i)(?P<time>a) ", False),
         (r"(?P<time>\b) ", False),
         (r"(?P<time>\S+) ", False),
+        ("(?:(?P<time>a)|b) ", False),
+        ("(?P<time>a){0} ", False),
+        ("(?P<time>a(?P<more>b)) ", False),
+        ("(?P<time>a{1,4000000000}) ", True),
+        ("(?P<time>a{4000000000,}) ", False),
+        (f"(?P<time>{'(?:' * 9}a{'){16}' * 9}) ", False),
     ],
 )
 def test_which_patterns_have_a_program(pattern: str, has_program: bool) -> None:
-    """A pattern in which the end of a loop is in doubt has none, nor one of parts that are not known."""
-    format_ = Format("any", 1, pattern, (Group("time", ("timestamp",), lambda field: (field,)),))
+    """None where the end of a loop is in doubt, a part is not known, or a capture may be left out."""
+    names = tuple(re.compile(pattern.replace("{rest}", "")).groupindex)
+    format_ = Format("any", 1, pattern, (Group("time", ("timestamp",), lambda field: (field,), names),))
 
     assert has_program == (program_of(format_) is not None)
 
