@@ -138,16 +138,20 @@ class CodedParser:
         if fits.all():
             return CodedBlock(dictionaries, codes, starts, [])
         rejected: list[Rejected] = []
+        taken: list[int] = []
+        rows: list[list[bytes]] = []
         ends = np.append(starts[1:], end)
-        for index in np.flatnonzero(~fits):
+        for index in np.flatnonzero(~fits).tolist():
             line = block[starts[index] : ends[index]].removesuffix(b"\n")
             try:
-                values = self._exact.parse_line(line)
+                rows.append(self._exact.parse_line(line))
             except RejectedLine as error:
                 rejected.append(Rejected(int(starts[index]), line, error.reason, error.position))
             else:
-                codes[index] = [own.append(value) for own, value in zip(dictionaries, values, strict=True)]
-                fits[index] = True
+                taken.append(index)
+        for number, values in enumerate(zip(*rows, strict=True)):
+            codes[taken, number] = dictionaries[number].codes_of(values)
+        fits[taken] = True
         return CodedBlock(dictionaries, codes[fits], starts[fits], rejected)
 
 

@@ -18,9 +18,10 @@ from pipeline.scanner import DictionaryStruct
 
 #: Lines that are scanned together, so that what is made of them stays in the processor's cache.
 LINES_AT_ONCE = 1024
-#: Entries, and bytes of fields, that make a dictionary full; an entry for each line beyond, see `append`.
-MOST_ENTRIES, MOST_BYTES = 48 << 10, 8 << 20
-#: A power of two, so that a third of the slots stays free.
+#: Entries, bytes of fields, and bytes of values that make a dictionary full; an entry for each line of a scan
+#: goes beyond, see `codes_of`, and what these lines take.
+MOST_ENTRIES, MOST_BYTES, MOST_VALUE_BYTES = 48 << 10, 8 << 20, 16 << 20
+#: A power of two, so that more than half of the slots stay free.
 _SLOTS = 128 << 10
 #: Bytes that the fields of one line may need, with the sizes of captures.
 _LINE_ROOM = 2 * LONGEST_LINE_BYTES
@@ -44,6 +45,8 @@ class Dictionary:
         self._values = np.empty(_VALUE_BYTES, np.uint8)
         self._used = 0
         self._filled = 0
+        #: Codes of values that no field stands for.
+        self._of_value: dict[bytes, int] = {}
         #: True for each code whose field does not convert; None while there is none.
         self.refused: Any = None
         self._struct = DictionaryStruct(
@@ -61,6 +64,11 @@ class Dictionary:
         return int(self._struct.count)
 
     @property
+    def most(self) -> int:
+        """How many codes it may ever have."""
+        return len(self._entries)
+
+    @property
     def struct(self) -> DictionaryStruct:
         """What the scanner knows of it."""
         return self._struct
@@ -68,7 +76,11 @@ class Dictionary:
     @property
     def is_full(self) -> bool:
         """Whether a line's field may have no room."""
-        return len(self) >= MOST_ENTRIES or self._struct.used > MOST_BYTES - _LINE_ROOM
+        return (
+            len(self) >= MOST_ENTRIES
+            or self._struct.used > MOST_BYTES - _LINE_ROOM
+            or self._used > MOST_VALUE_BYTES
+        )
 
     def fill(self, count: int, used: int) -> None:
         """Take over the fields that the scanner added: how many entries and bytes of keys there are now."""
@@ -87,12 +99,14 @@ class Dictionary:
                 values.append(b"")
         self._keep(values)
 
-    def append(self, value: bytes) -> int:
-        """Return the code of a value that no field stands for, of a line that the scanner did not take."""
-        assert self._filled == len(self) < len(self._entries), "there is room for each line of a scan"
-        self._struct.count += 1
-        self._keep([value])
-        return self._filled - 1
+    def codes_of(self, values: Sequence[bytes]) -> list[int]:
+        """Return the codes of values of lines that the scanner did not take: no field stands for them."""
+        new = list(dict.fromkeys(value for value in values if value not in self._of_value))
+        assert self._filled == len(self) <= self.most - len(new), "there is room for each line of a scan"
+        self._struct.count += len(new)
+        self._of_value.update(zip(new, range(self._filled, len(self)), strict=True))
+        self._keep(new)
+        return [self._of_value[value] for value in values]
 
     def values(self, codes: Any) -> list[bytes]:
         """Return the encoded values of some codes."""

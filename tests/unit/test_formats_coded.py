@@ -108,6 +108,33 @@ def test_more_lines_than_a_piece_has() -> None:
     assert in_python(COMBINED, block) == together(pieces)
 
 
+def test_long_values_of_odd_lines_fill_a_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no fields whose bytes would: a log of such lines would take all memory."""
+    monkeypatch.setattr(dictionary, "MOST_VALUE_BYTES", 9999)
+    parser = parser_of(COMBINED)
+    agents = [rb"\"%d" % number * 999 for number in range(9)]
+    blocks = [COMBINED_LINE.replace(b"X11", agent) + b"\n" for agent in agents]
+
+    pieces = [piece for block in blocks for piece in parser.pieces(block)]
+
+    used = [len(set(alike)) for alike in zip(*(piece.dictionaries for piece in pieces), strict=True)]
+    assert used[:-1] == [1] * (len(used) - 1)
+    assert used[-1] > 1
+    expected = [in_python(COMBINED, block).groups for block in blocks]
+    assert expected == [list(piece.groups) for piece in pieces]
+
+
+def test_odd_lines_share_codes() -> None:
+    """Equal values have one, in a block and from one to the next: they would fill dictionaries in no time."""
+    parser = parser_of(COMBINED)
+    block = 5 * (COMBINED_LINE.replace(b"X11", rb"X\"11") + b"\n")
+
+    pieces = [piece for _ in range(3) for piece in parser.pieces(block)]
+
+    assert [piece.record_count for piece in pieces] == [5] * 3
+    assert {len(each) for piece in pieces for each in piece.dictionaries} == {1}
+
+
 def test_fields_with_equal_hashes_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dictionary whose slots are all but full finds every field all the same."""
     monkeypatch.setattr(dictionary, "_SLOTS", 1024)
