@@ -91,7 +91,7 @@ class CodedParser:
         self._encode = encode
         self._exact = BlockParser(format_, encode)
         self._groups = adopted(format_).groups
-        self._dictionaries = [Dictionary(group, encode) for group in self._groups]
+        self._dictionaries = self._empty()
         # The scanner reads these as long as the parser lives.
         self._arrays = (
             np.array(program.steps, np.int32),
@@ -113,8 +113,17 @@ class CodedParser:
             for number, dictionary in enumerate(self._dictionaries):
                 if dictionary.is_full:
                     self._dictionaries[number] = Dictionary(self._groups[number], self._encode)
-            starts, codes, place = self._scan(block, place)
-            yield self._accepted(block, starts, codes, place)
+            try:
+                starts, codes, place = self._scan(block, place)
+                piece = self._accepted(block, starts, codes, place)
+            except BaseException:
+                # What was broken off, be it by a time limit, left fields with codes and without values.
+                self._dictionaries = self._empty()
+                raise
+            yield piece
+
+    def _empty(self) -> list[Dictionary]:
+        return [Dictionary(group, self._encode) for group in self._groups]
 
     def _scan(self, block: bytes, place: int) -> tuple[Starts, Codes, int]:
         """Return starts and codes of the next lines of a block, and where they end."""

@@ -135,6 +135,28 @@ def test_odd_lines_share_codes() -> None:
     assert {len(each) for piece in pieces for each in piece.dictionaries} == {1}
 
 
+@pytest.mark.parametrize("fails_at", range(1, 40))
+def test_a_block_that_was_broken_off_leaves_nothing_behind(fails_at: int) -> None:
+    """Whatever field it was at, the next block is right: the task is tried again in the same process."""
+    calls = 0
+
+    def encode(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise MemoryError
+        return as_bytes(columns, values)
+
+    parser = coded_parser(COMBINED, encode)
+    assert parser is not None
+    block = distinct(200)
+    with pytest.raises(MemoryError):
+        list(parser.pieces(block))
+
+    backwards = b"\n".join(reversed(block.splitlines()))
+    assert in_python(COMBINED, backwards) == together(parser.pieces(backwards))
+
+
 def test_fields_with_equal_hashes_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dictionary whose slots are all but full finds every field all the same."""
     monkeypatch.setattr(dictionary, "_SLOTS", 1024)
