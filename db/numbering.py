@@ -120,36 +120,33 @@ class Fields(dict[Any, int]):
 class CodedFields:
     """Values of one group of columns as numbers, column by column, by the codes of a dictionary.
 
-    Attributes:
-        dictionary: whose codes they are.
+    Only codes that lines have are looked at: all of a large dictionary would be too many for what is kept.
     """
 
     def __init__(
-        self, columns: tuple[str, ...], dictionary: Dictionary, loader: Loader, number: Mapping[str, Number]
+        self, columns: tuple[str, ...], most: int, loader: Loader, number: Mapping[str, Number]
     ) -> None:
-        self.dictionary = dictionary
+        """Know none yet of `most` codes."""
         self._loader = loader
         self._columns = columns
         self._wanted = {name: number[name] for name in columns if name in number}
-        self._of_code = [array("q") for _ in self._wanted]
+        self._is_known = np.zeros(most, np.bool_)
+        self._of_code = [np.empty(most, np.int64) for _ in self._wanted]
 
-    def columns(self, codes: Any) -> dict[str, Numbers]:
-        """Return the numbers of some codes, column by column."""
-        self._extend()
-        return {
-            name: np.frombuffer(column, np.int64)[codes]
-            for name, column in zip(self._wanted, self._of_code, strict=True)
-        }
+    def columns(self, dictionary: Dictionary, codes: Any) -> dict[str, Numbers]:
+        """Return the numbers of some codes, column by column; it must be the same dictionary each time."""
+        is_known = self._is_known[codes]
+        if not is_known.all():
+            new = np.unique(codes[~is_known])
+            self._learn(new, dictionary.values(new))
+        return {name: column[codes] for name, column in zip(self._wanted, self._of_code, strict=True)}
 
-    def _extend(self) -> None:
+    def _learn(self, codes: Any, encoded: Iterable[bytes]) -> None:
         names = frozenset(self._wanted)
-        for encoded in self.dictionary.values_from(len(self._of_code[0])):
-            # No line has the code of what did not convert.
-            values = (
-                [None] * len(names) if encoded is None else self._loader.decode(self._columns, names, encoded)
-            )
-            for column, number, value in zip(self._of_code, self._wanted.values(), values, strict=True):
-                column.append(0 if encoded is None else number(value))
+        values = zip(*(self._loader.decode(self._columns, names, each) for each in encoded), strict=True)
+        for column, number, own in zip(self._of_code, self._wanted.values(), values, strict=True):
+            column[codes] = np.fromiter(map(number, own), np.int64, len(codes))
+        self._is_known[codes] = True
 
 
 class _Numbered(dict[Any, int]):

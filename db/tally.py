@@ -9,6 +9,7 @@ of high cardinality have nearly a row a line in a single segment, too many to in
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
@@ -54,7 +55,8 @@ class Counter:
 
     def _forget(self) -> None:
         self._fields: dict[tuple[str, ...], Fields] = {}
-        self._coded: dict[tuple[str, ...], CodedFields] = {}
+        # By dictionary: formats take turns, and each has its own, until they are replaced.
+        self._coded: WeakKeyDictionary[Any, CodedFields] = WeakKeyDictionary()
         self._who = Visitors()
         self._pools = {pool: Pool() for pool in POOLS.values()} | {"who": self._who}
         self._pool = {name: self._pools[pool] for name, pool in POOLS.items()}
@@ -72,8 +74,13 @@ class Counter:
             return b""
         if self._values.bytes_ + sum(fields.bytes_ for fields in self._fields.values()) > KEPT_BYTES:
             self._forget()
-        pieces = self._loader.columns(rows)
-        columns = self._encoded(shape, blocks) if pieces is None else self._values.columns(pieces, count)
+        try:
+            pieces = self._loader.columns(rows)
+            columns = self._encoded(shape, blocks) if pieces is None else self._values.columns(pieces, count)
+        except BaseException:
+            # What was broken off, be it by a time limit, may have numbered a field in part.
+            self._forget()
+            raise
         return zstandard.compress(msgpack.packb(self._section(columns, count)), 1)
 
     def _encoded(self, shape: Shape, blocks: Sequence[Piece[Any]]) -> dict[str, Numbers]:
@@ -90,13 +97,14 @@ class Counter:
 
     def _of_codes(self, counted: _Counted, blocks: Sequence[Piece[Any]]) -> dict[str, Numbers]:
         """Return the columns of blocks that have the same dictionaries."""
-        codes = np.concatenate([block.codes for block in blocks])
+        # Column by column, and as numpy wants indices: it would convert them each time.
+        codes = np.ascontiguousarray(np.concatenate([block.codes for block in blocks]).T, np.intp)
         columns: dict[str, Numbers] = {}
         for place, names in counted:
             dictionary = blocks[0].dictionaries[place]
-            if names not in self._coded or self._coded[names].dictionary is not dictionary:
-                self._coded[names] = CodedFields(names, dictionary, self._loader, self._number)
-            columns |= self._coded[names].columns(codes[:, place])
+            if dictionary not in self._coded:
+                self._coded[dictionary] = CodedFields(names, dictionary.most, self._loader, self._number)
+            columns |= self._coded[dictionary].columns(dictionary, codes[place])
         return columns
 
     def _of_values(self, counted: _Counted, blocks: Sequence[Piece[Any]]) -> dict[str, Numbers]:

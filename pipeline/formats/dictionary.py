@@ -114,13 +114,6 @@ class Dictionary:
         places = self._entries[codes, _VALUE : _VALUE_SIZE + 1].tolist()
         return [bytes(kept[start : start + size]) for start, size in places]
 
-    def values_from(self, code: int) -> Iterator[bytes | None]:
-        """Yield the encoded values of all codes from one on, None where the field does not convert."""
-        codes = np.arange(code, self._filled)
-        refused = [False] * len(codes) if self.refused is None else self.refused[codes].tolist()
-        for value, is_refused in zip(self.values(codes), refused, strict=True):
-            yield None if is_refused else value
-
     def _fields_from(self, code: int) -> Iterator[Field]:
         """Yield the fields of all codes from one on; the scanner put their keys one behind the other."""
         places = self._entries[code : len(self), _KEY : _KEY_SIZE + 1].tolist()
