@@ -10,7 +10,7 @@ from operator import is_, not_
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pipeline.errors import RejectedLine
-from pipeline.formats.base import Format
+from pipeline.formats.base import LONGEST_LINE_BYTES, Format
 from pipeline.formats.memo import Encode, Memo
 from pipeline.formats.privacy import adopted
 
@@ -146,13 +146,16 @@ class BlockParser(Generic[T]):
         lines = block.split(b"\n")
         if not lines[-1]:
             del lines[-1]
-        starts = list(accumulate(map((1).__add__, map(len, lines)), initial=origin))
+        lengths = list(map(len, lines))
+        starts = list(accumulate(map((1).__add__, lengths), initial=origin))
         del starts[-1]
         found = self._split(block, len(lines))
         fits = [True] * len(lines)
         odd = found[self._step - 1 :: self._step]
         if any(odd):
             fits = list(map(is_, odd, repeat(None)))
+        if max(lengths, default=0) > LONGEST_LINE_BYTES:
+            fits = [fit and length <= LONGEST_LINE_BYTES for fit, length in zip(fits, lengths, strict=True)]
         columns = self._columns(found, fits)
         if any(memo.refused for memo in self._memos):
             columns = self._without_refused(columns, fits)

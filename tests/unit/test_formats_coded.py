@@ -61,7 +61,7 @@ def test_usual_lines_need_no_exact_reading(format_: Format, monkeypatch: pytest.
 
 @pytest.mark.parametrize("longer", [0, 1])
 def test_a_longest_line_is_taken_and_a_longer_one_rejected(longer: int) -> None:
-    """As by the exact pattern, with and without the newline at the end."""
+    """As by the exact pattern, with and without the newline at the end, and between others, on both ways."""
     format_ = get_format("nginx_error")
     line = format_.example.ljust(LONGEST_LINE_BYTES + longer, b"x")
 
@@ -69,6 +69,9 @@ def test_a_longest_line_is_taken_and_a_longer_one_rejected(longer: int) -> None:
         (piece,) = parser_of(format_).pieces(block)
         assert [line.line for line in piece.rejected] == [line] * longer
         assert piece.record_count == 1 - longer
+    block = b"\n".join([format_.example, line, b"broken", line + b"\r", format_.example])
+    assert in_python(format_, block) == together(parser_of(format_).pieces(block))
+    assert len(in_python(format_, block).starts) == 3 - longer
 
 
 def distinct(count: int) -> bytes:
