@@ -53,8 +53,8 @@ lock: $(VENV)/dev.stamp ## write the versions in .venv to constraints.txt, and t
 audit: $(VENV)/dev.stamp ## compare the locked versions with the vulnerabilities known to PyPI (needs the network)
 	@sh .ci/audit $(VENV)/bin/uv $(PYTHON)
 
-clean: ## remove .venv and caches; what was stored in var/ stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+clean: ## remove .venv, caches and what was compiled; what was stored in var/ stays
+	@rm -rf pipeline/_scan-* $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	@find pipeline tasks db tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/run.stamp: requirements.lock .ci/venv .ci/scanner pipeline/scan.c

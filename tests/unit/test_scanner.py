@@ -17,6 +17,12 @@ BLOCKS = 400
 CHECKED = ("-O1", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsanitize=address,undefined")
 
 
+def _copy_script(folder: Path) -> None:
+    for part in (".ci/scanner", "pipeline/scan.c"):
+        (folder / part).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / part, folder / part)
+
+
 def test_no_line_makes_them_touch_memory_of_others(
     tmp_path: Path, required: Callable[[str], NoReturn]
 ) -> None:
@@ -53,9 +59,7 @@ def test_an_old_library_is_not_loaded(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("compiled")
 def test_the_script_makes_what_is_loaded(tmp_path: Path) -> None:
     """It names the library as the module looks for it, and says so where there is no compiler."""
-    for part in (".ci/scanner", "pipeline/scan.c"):
-        (tmp_path / part).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / part, tmp_path / part)
+    _copy_script(tmp_path)
 
     def make(**environment: str) -> str:
         command = ["sh", str(tmp_path / ".ci/scanner")]
@@ -66,5 +70,27 @@ def test_the_script_makes_what_is_loaded(tmp_path: Path) -> None:
     assert "No C compiler" in make(CC="no-such-compiler")
     assert "do not compile" in make(CC="false")
     assert not list((tmp_path / "pipeline").glob("*.so*"))
-    assert make() == make() == ""
+    assert make(CC="cc -O1") == make() == ""
+    assert [scanner.place().name] == [path.name for path in (tmp_path / "pipeline").glob("*.so*")]
+
+
+@pytest.mark.usefixtures("compiled")
+def test_the_script_needs_no_sha256sum(tmp_path: Path) -> None:
+    """As on macOS, which may have `shasum` alone; without both it says so."""
+    _copy_script(tmp_path)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "cut", "dirname", "rm", "mv", "cc", "as", "ld"):
+        if found := shutil.which(name):
+            (tools / name).symlink_to(found)
+
+    def make() -> str:
+        command = ["sh", str(tmp_path / ".ci/scanner")]
+        environment = {**os.environ, "PATH": str(tools)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+
+    assert "No sha256sum" in make()
+    (tools / "shasum").write_text(f'#!/bin/sh\nshift 2; exec {shutil.which("sha256sum")} "$@"\n')
+    (tools / "shasum").chmod(0o700)
+    assert make() == ""
     assert [scanner.place().name] == [path.name for path in (tmp_path / "pipeline").glob("*.so*")]
