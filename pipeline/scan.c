@@ -231,9 +231,9 @@ static int look_up(const struct scanner *s, struct dictionary *d, struct cut *cu
 }
 
 /*
- * Scan whole lines from a byte of a block on: `starts` gets where each line starts, `codes` the codes of its
- * fields, -1 where the line does not fit. Return how many lines, at most `most`, were
- * scanned; fewer than there are where a dictionary is full. `next` gets where the next line starts.
+ * Scan whole lines from byte `*next` of a block on: `starts` gets where each line starts, `codes` the codes of
+ * its fields, -1 where the line does not fit. Return how many lines, at most `most`, were scanned; fewer than
+ * there are where a dictionary is full. `next` gets where the next line starts.
  *
  * A look-up waits for memory three times, so some lines take each step together.
  */
@@ -280,7 +280,7 @@ int64_t sluice_values_size(const struct dictionary *dictionaries, int32_t width,
     return size;
 }
 
-/* Write rows: each a head, `origin` and the line's start as eight bytes, and the values of its fields. */
+/* Write rows: each a head, `origin` plus the line's start as eight bytes, and the values of its fields. */
 void sluice_rows(const struct dictionary *dictionaries, int32_t width, const int32_t *codes, const int64_t *starts,
                  int64_t count, int64_t origin, const uint8_t *head, int64_t head_size, uint8_t *out)
 {
@@ -308,7 +308,7 @@ int64_t sluice_newlines(const uint8_t *block, int64_t size)
     return count;
 }
 
-/* Write a row for each line, all ended by newlines: a head, its start, its length as four bytes, its bytes. */
+/* Write a row for each line: a head, `origin` plus its start as eight bytes, its length as four, its bytes. */
 void sluice_line_rows(const uint8_t *block, int64_t size, int64_t origin, const uint8_t *head, int64_t head_size,
                       uint8_t *out)
 {

@@ -91,15 +91,16 @@ def newlines(block: bytes) -> int:
 
 
 def line_rows(block: bytes, origin: int, head: bytes) -> bytes | None:
-    """Return a row for each line of a block, all ended by newlines; None without the compiled functions.
+    """Return a row for each line of a block; None without the compiled functions.
 
-    A row is `head`, the line's offset in the source as eight bytes, its length as four, and its bytes;
-    `origin` is the block's offset.
+    A row is `head`, the line's offset in the source as eight bytes, its length as four, and its bytes without
+    the newline; `origin` is the block's offset.
     """
     functions = library()
     if functions is None:
         return None
-    size = len(block) + newlines(block) * (len(head) + 8 + 4 - 1)
-    rows = ctypes.create_string_buffer(size)
+    ends = newlines(block)
+    lines = ends + (not block.endswith(b"\n") and bool(block))
+    rows = ctypes.create_string_buffer(len(block) - ends + lines * (len(head) + 8 + 4))
     functions.sluice_line_rows(block, len(block), origin, head, len(head), rows)
     return rows.raw

@@ -289,7 +289,7 @@ def test_a_value_that_does_not_fit_rejects_its_line() -> None:
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\n")), max_size=20), st.integers(0, 1 << 40))
 def test_rows_of_lines(lines: list[str], origin: int) -> None:
-    """A row of the lake is its head, its place, its length and its bytes."""
+    """A row of the lake is its head, its place, its length and its bytes, also of a line without newline."""
     encoded = [line.encode(errors="surrogatepass") for line in lines]
     block = b"".join(line + b"\n" for line in encoded)
     places = [origin + sum(len(line) + 1 for line in encoded[:number]) for number in range(len(encoded))]
@@ -299,6 +299,8 @@ def test_rows_of_lines(lines: list[str], origin: int) -> None:
     ]
 
     assert b"".join(rows) == scanner.line_rows(block, origin, b"<head>")
+    if lines and lines[-1]:
+        assert b"".join(rows) == scanner.line_rows(block[:-1], origin, b"<head>")
 
 
 @given(st.binary(max_size=50), st.integers(0, 300))
