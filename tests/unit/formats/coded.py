@@ -1,5 +1,6 @@
-"""What the tests of the compiled loops share: formats that have a program, parsers, blocks put together."""
+"""What the tests of the compiled loops share: formats that have a program, parsers, blocks."""
 
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ from pipeline.formats.coded import CodedBlock, CodedParser, coded_parser
 from pipeline.formats.nginx import from_nginx
 from pipeline.formats.parse import ParsedBlock
 from pipeline.formats.program import program_of
-from tests.unit.formats.lines import PATTERNS
+from tests.unit.formats.lines import COMBINED_LINE, PATTERNS
 
 #: A group of three captures, two of them side by side.
 JOINED = from_nginx(
@@ -36,3 +37,14 @@ def together(pieces: Iterable[CodedBlock]) -> ParsedBlock[bytes]:
     starts = [start for piece in found for start in piece.starts]
     groups = list(map(list, zip(*rows, strict=True)))
     return ParsedBlock(starts, groups, [line for piece in found for line in piece.rejected])
+
+
+def distinct(count: int) -> bytes:
+    """Return lines of sizes that all differ, from clients that come again; each seventh is read exactly."""
+    rng = random.Random(3)
+    lines = [COMBINED_LINE.replace(b" 1386 ", b" %d " % number) for number in range(count)]
+    lines = [line.replace(b"203.0.113.9", b"203.0.113.%d" % rng.randrange(9)) for line in lines]
+    lines = [line.replace(b"example.org", b"%d.example" % number * 99) for number, line in enumerate(lines)]
+    return b"".join(
+        line.replace(b"X11", rb"X\"11" if n % 7 == 0 else b"X11") + b"\n" for n, line in enumerate(lines)
+    )
