@@ -91,7 +91,7 @@ class CodedParser:
         self._encode = encode
         self._exact = BlockParser(format_, encode)
         self._groups = adopted(format_).groups
-        self._dictionaries = self._empty()
+        self._dictionaries: list[Dictionary] = []
         # The scanner reads these as long as the parser lives.
         self._arrays = (
             np.array(program.steps, np.int32),
@@ -110,20 +110,24 @@ class CodedParser:
         """Yield the lines of a block piece by piece, with their places in it, whatever bytes it holds."""
         place = 0
         while place < len(block):
-            for number, dictionary in enumerate(self._dictionaries):
-                if dictionary.is_full:
-                    self._dictionaries[number] = Dictionary(self._groups[number], self._encode)
+            self._make_room()
             try:
                 starts, codes, place = self._scan(block, place)
                 piece = self._accepted(block, starts, codes, place)
             except BaseException:
                 # What was broken off, be it by a time limit, left fields with codes and without values.
-                self._dictionaries = self._empty()
+                # The next block makes new dictionaries: now there may be no memory for them.
+                self._dictionaries = []
                 raise
             yield piece
 
-    def _empty(self) -> list[Dictionary]:
-        return [Dictionary(group, self._encode) for group in self._groups]
+    def _make_room(self) -> None:
+        """Have a dictionary for each group that has room for a field of any line."""
+        if not self._dictionaries:
+            self._dictionaries = [Dictionary(group, self._encode) for group in self._groups]
+        for number, dictionary in enumerate(self._dictionaries):
+            if dictionary.is_full:
+                self._dictionaries[number] = Dictionary(self._groups[number], self._encode)
 
     def _scan(self, block: bytes, place: int) -> tuple[Starts, Codes, int]:
         """Return starts and codes of the next lines of a block, and where they end."""

@@ -1,6 +1,6 @@
 """The compiled loops against the way of Python: the same lines give the same records and rows."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import example, given
@@ -143,6 +143,28 @@ def test_a_block_that_was_broken_off_leaves_nothing_behind(fails_at: int) -> Non
 
     backwards = b"\n".join(reversed(block.splitlines()))
     assert in_python(COMBINED, backwards) == together(parser.pieces(backwards))
+
+
+def test_a_block_that_was_broken_off_for_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none for new dictionaries then, and the old ones are not used again all the same."""
+
+    def encode(columns: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
+        if values == (199,):
+            monkeypatch.setattr(coded, "Dictionary", no_memory)
+            return no_memory()
+        return as_bytes(columns, values)
+
+    def no_memory(*_: Any) -> NoReturn:
+        raise MemoryError
+
+    parser = coded_parser(COMBINED, encode)
+    assert parser is not None
+    with pytest.raises(MemoryError):
+        list(parser.pieces(distinct(200)))
+    monkeypatch.undo()
+
+    block = b"\n".join(reversed(distinct(199).splitlines()))
+    assert in_python(COMBINED, block) == together(parser.pieces(block))
 
 
 def test_fields_with_equal_hashes_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
