@@ -20,7 +20,9 @@ from pipeline.scanner import DictionaryStruct
 LINES_AT_ONCE = 1024
 #: Entries, bytes of fields, and bytes of values that make a dictionary full; an entry for each line of a scan
 #: goes beyond, see `codes_of`, and what these lines take.
-MOST_ENTRIES, MOST_BYTES, MOST_VALUE_BYTES = 48 << 10, 8 << 20, 16 << 20
+MOST_ENTRIES, MOST_BYTES, MOST_VALUE_BYTES = 40 << 10, 3 << 20, 4 << 20
+#: Values without a field that make it full too: each stands in a dict of Python beside.
+MOST_WITHOUT_FIELD = 8 << 10
 #: A power of two, so that more than half of the slots stay free.
 _SLOTS = 128 << 10
 #: Bytes that the fields of one line may need, with the sizes of captures.
@@ -80,6 +82,7 @@ class Dictionary:
             len(self) >= MOST_ENTRIES
             or self._struct.used > MOST_BYTES - _LINE_ROOM
             or self._used > MOST_VALUE_BYTES
+            or len(self._of_value) > MOST_WITHOUT_FIELD
         )
 
     def fill(self, count: int, used: int) -> None:
