@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from db import schema
-from pipeline import formats, publish
+from pipeline import formats, publish, scanner
 from pipeline.cli import options
 from pipeline.cli.sources import has_database
 from pipeline.errors import ConfigurationError, PipelineError
@@ -94,10 +94,17 @@ def _readable(path: str, settings: Settings) -> str:
     return f"{path}: {len(finder.sweep())} readable"
 
 
+def _loops(_: Settings) -> str:
+    if scanner.library() is None:
+        return "in Python, more slowly: apt install gcc libc6-dev, then sh .ci/scanner"
+    return "compiled"
+
+
 _CHECKS = {
     "state folder": _writable,
     "format": _format,
     "enrichment": _enrichment,
+    "inner loops": _loops,
     "broker": _broker,
     "database": _database,
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from pipeline import scanner
 from pipeline.cli.main import COMMANDS, FAILED, OK, USAGE, cli, main
 
 
@@ -132,6 +133,19 @@ def test_check_is_content_with_nothing_configured(capsys: pytest.CaptureFixture[
     assert main(["migrate"]) == OK
     assert main(["check"]) == OK
     assert "the schema is up to date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("library", "said"), [(object(), "compiled"), (None, "apt install gcc")])
+def test_check_tells_how_lines_are_parsed(
+    library: object, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the compiled loops everything works; what makes it faster is said."""
+    monkeypatch.setattr(scanner, "library", lambda: library)
+
+    assert main(["check", "--json"]) == OK
+
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["checks"]
+    assert said in next(check["message"] for check in found if check["name"] == "inner loops")
 
 
 def test_generate_writes_the_lines_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
