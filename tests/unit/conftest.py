@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
+from db.engine import make_engine
 from pipeline.cli.main import OK, main
 from pipeline.formats.userfile import register
+from pipeline.settings import Settings
+from tests.databases import migrate
 
 #: Calls a command and returns its JSON object.
 Answer = Callable[..., dict[str, Any]]
@@ -24,6 +28,17 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Answer:
         return result
 
     return call
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A migrated database in a state folder of its own, `var`, which commands find by the environment."""
+    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
+    url = Settings.from_environment().sqlalchemy_url
+    migrate(url)
+    engine = make_engine(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

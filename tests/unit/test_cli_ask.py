@@ -1,8 +1,7 @@
 """The command `ask`, on the embedded database."""
 
-from pathlib import Path
-
 import pytest
+from sqlalchemy import Engine
 
 from db.engine import make_engine
 from db.queries import QUERIES
@@ -10,7 +9,6 @@ from db.store import CleanStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.settings import Settings
-from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 LINES = (
@@ -22,16 +20,11 @@ RANGE = ("--since", "2015-05-17", "--until", "2015-05-19")
 
 
 @pytest.fixture(autouse=True)
-def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
+def _stored(database: Engine) -> None:
     for number, path in enumerate(("/log", "/other"), start=1):
-        CleanStore(engine).store(
+        CleanStore(database).store(
             Batch(Source(f"{number:032x}", "web-1", path, format="combined"), 0, LINES.encode())
         )
-    engine.dispose()
 
 
 def test_a_question_is_answered_of_a_range_and_a_source(answer: Answer) -> None:

@@ -3,28 +3,21 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
-from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
-from pipeline.settings import Settings
-from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 FIRST, SECOND = b"line one\nline two\n", b"line one\nline \x1b[m\n"
 
 
 @pytest.fixture(autouse=True)
-def _contradicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
+def _contradicted(database: Engine) -> None:
     for block in (FIRST, SECOND):
         for stage in (LakeStore, CleanStore):
-            stage(engine).store(Batch(Source("ab" * 16, "web-1", "/log"), 0, block))
-    engine.dispose()
+            stage(database).store(Batch(Source("ab" * 16, "web-1", "/log"), 0, block))
 
 
 def test_open_conflicts_are_listed_and_fail_the_audit(answer: Answer) -> None:

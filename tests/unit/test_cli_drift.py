@@ -2,11 +2,10 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Engine, insert, update
 
 from db.drifts import DriftEvent
 from db.engine import make_engine, transaction
@@ -14,7 +13,6 @@ from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.settings import Settings
-from tests.databases import migrate
 
 NOTICED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 #: Two drifts: the lines of one do not parse, those of the other are of a new path.
@@ -25,14 +23,10 @@ EVENTS = [
 
 
 @pytest.fixture(autouse=True)
-def _drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
+def _drifted(database: Engine) -> None:
     for stage in (LakeStore, CleanStore):
-        stage(engine).store(Batch(Source("ab" * 16, "web-1", "/var/my log"), 0, b"line one\n"))
-    with transaction(engine) as connection:
+        stage(database).store(Batch(Source("ab" * 16, "web-1", "/var/my log"), 0, b"line one\n"))
+    with transaction(database) as connection:
         for kind, name, line, noticed in EVENTS:
             values = {
                 "source_id": 1,
@@ -45,7 +39,6 @@ def _drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 "examples": {"before": [], "after": [{"offset": 710, "line": line}]},
             }
             connection.execute(insert(DriftEvent).values(values))
-    engine.dispose()
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = OK) -> dict[str, Any]:

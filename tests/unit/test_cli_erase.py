@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
-from pipeline.settings import Settings
 from pipeline.subject import Kind, subject
-from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 CANARY = "canary-user-4711"
@@ -32,15 +31,10 @@ WHOLE = b"".join(LINES)
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state(database: Engine, tmp_path: Path) -> Path:
     """State folder with a database of two hundred lines, fifty of them the subject's."""
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
-    for store in (LakeStore(engine), CleanStore(engine)):
+    for store in (LakeStore(database), CleanStore(database)):
         store.store(Batch(SOURCE, 0, WHOLE))
-    engine.dispose()
     return tmp_path / "var"
 
 

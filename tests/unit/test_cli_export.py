@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import Engine
 
 from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, OK, USAGE, main
 from pipeline.settings import Settings
-from tests.databases import migrate
 
 LINES = (
     b'203.0.113.9 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 1 "-" "=1+1"\n',
@@ -26,15 +26,10 @@ LINES = (
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state(database: Engine, tmp_path: Path) -> Path:
     """Folder of a database with two records and their lines."""
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
-    for store in (LakeStore(engine), CleanStore(engine)):
+    for store in (LakeStore(database), CleanStore(database)):
         store.store(Batch(Source("ab" * 16, "web-1", "/log", format="combined"), 0, b"".join(LINES)))
-    engine.dispose()
     return tmp_path / "var"
 
 

@@ -1,9 +1,9 @@
 """The command `findings`, on findings of the embedded database, and what `status` says of them."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from db.engine import make_engine, transaction
 from db.noting import note
@@ -12,25 +12,19 @@ from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.detect.sighting import Sighting
 from pipeline.settings import Settings
-from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
-    LakeStore(engine).store(Batch(Source("ab" * 16, "web-1", "/var/my log"), 0, b"bad \x1b[2J line\n"))
+def _noticed(database: Engine) -> None:
+    LakeStore(database).store(Batch(Source("ab" * 16, "web-1", "/var/my log"), 0, b"bad \x1b[2J line\n"))
     scan = Sighting("security", "scan", "high", "192.0.2.1\x1b", NOON, NOON, 40, "40 paths \x9b", (0,))
     spike = Sighting("error", "spike", "medium", "all lines", NOON, NOON, 7, "7 errors")
-    with transaction(engine) as connection:
+    with transaction(database) as connection:
         note(connection, 1, [scan], NOON)
         note(connection, None, [spike], NOON + timedelta(days=1))
-    engine.dispose()
 
 
 def test_each_is_shown_with_its_lines(answer: Answer) -> None:

@@ -1,16 +1,12 @@
 """The command `rejected`, on the embedded database."""
 
-from pathlib import Path
-
 import pytest
+from sqlalchemy import Engine
 
-from db.engine import make_engine
 from db.store import CleanStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import OK, USAGE, main
 from pipeline.formats.ncsa import COMBINED
-from pipeline.settings import Settings
-from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 #: The second is no log line and would move the cursor of a terminal.
@@ -22,15 +18,10 @@ LINES = (
 
 
 @pytest.fixture(autouse=True)
-def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
-    CleanStore(engine).store(
+def _stored(database: Engine) -> None:
+    CleanStore(database).store(
         Batch(Source("ab" * 16, "web-1", "/a\x1b.log", format="combined"), 0, b"".join(LINES))
     )
-    engine.dispose()
 
 
 def test_groups_have_counts_and_a_first_line(answer: Answer) -> None:

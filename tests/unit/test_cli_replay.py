@@ -1,17 +1,14 @@
 """The command `replay clean`, on the embedded database."""
 
-from pathlib import Path
-
 import pytest
+from sqlalchemy import Engine
 
-from db.engine import make_engine
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.cli.main import FAILED, USAGE, main
 from pipeline.depths import queue_depths
 from pipeline.settings import Settings
 from pipeline.topology import MAINTENANCE
-from tests.databases import migrate
 from tests.unit.conftest import Answer
 
 LINE = b'203.0.113.9 - - [17/May/2015:10:05:03 +0000] "GET /\x1b HTTP/1.1" 200 1 "-" "agent"\n'
@@ -35,15 +32,10 @@ ZERO = dict.fromkeys(
 
 
 @pytest.fixture(autouse=True)
-def _stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_STATE_DIR", str(tmp_path / "var"))
-    url = Settings.from_environment().sqlalchemy_url
-    migrate(url)
-    engine = make_engine(url)
-    LakeStore(engine).store(Batch(WHOLE, 0, LINE))
+def _stored(database: Engine) -> None:
+    LakeStore(database).store(Batch(WHOLE, 0, LINE))
     for source in (WHOLE, GAPPED):
-        CleanStore(engine).store(Batch(source, 0, LINE))
-    engine.dispose()
+        CleanStore(database).store(Batch(source, 0, LINE))
 
 
 def test_what_is_of_today_stays(answer: Answer) -> None:
