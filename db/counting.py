@@ -12,8 +12,9 @@ from db.engine import reading, transaction
 from db.ledger import CLEAN
 from db.models import CleanRecord, Segment
 from db.recount import add, prefer_hashes
+from db.sections import HEAD_BYTES, is_current
 from db.summaries import prefer_summaries, summarise
-from db.tallied import HEAD_BYTES, Tallied, difference, is_current
+from db.tallied import Tallied, difference
 from db.traffic import EPOCH, Condition
 from pipeline.formats.parse import collector_paused
 

@@ -1,27 +1,23 @@
 """Tallies of segments added up, into the tables of counts."""
 
-from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from itertools import accumulate, chain, repeat, zip_longest
+from itertools import chain, repeat, zip_longest
 from operator import add, sub
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
-import zstandard
 from sqlalchemy import Connection
 
-from db import minutes, sketches, visitors
+from db import minutes, sections, sketches, visitors
 from db.bulk import insert_rows
 from db.durations import LOWER_ENDS, PARTS
+from db.sections import Section
 from db.traffic import (
     EPOCH,
     ERROR,
     FIRST_ERROR,
-    NO_STATUS,
-    TALLY_VERSION,
     VALUES,
     TrafficDay,
     TrafficLatency,
@@ -31,16 +27,12 @@ from db.traffic import (
 
 #: How many say how long they took, and how long.
 _UNTIMED = (0, 0)
-#: Bytes of a tally that tell its version.
-HEAD_BYTES = 16
 _FIRST_DAY = EPOCH.date()
 _Sums = dict[tuple[Any, ...], tuple[int, ...]]
 #: Minute, status, method, host, hits, bytes.
 _Row = tuple[Any, ...]
 _Latencies = dict[minutes.LatencyKey, minutes.Histogram]
 _Visitors = dict[minutes.Key, sketches.Places]
-#: Columns by what they count.
-_Section = dict[str, list[Any]]
 
 
 class _Keys(dict[int, minutes.Key]):
@@ -53,7 +45,7 @@ class _Keys(dict[int, minutes.Key]):
     def __missing__(self, number: int) -> minutes.Key:
         minute, status, method, host, *_ = self._rows[number]
         at = EPOCH + timedelta(minutes=minute)
-        key = self[number] = (at, self._source_id, host, class_of(_status(status)), method)
+        key = self[number] = (at, self._source_id, host, class_of(sections.status(status)), method)
         return key
 
 
@@ -68,16 +60,16 @@ class Tallied:
 
     def add(self, source_id: int, tally: bytes) -> bool:
         """Add what a segment of a source adds to the counts; return False for a tally of another version."""
-        if not is_current(tally):
+        if not sections.is_current(tally):
             return False
-        for section in _sections(tally):
+        for section in sections.parts(tally):
             self.add_section(source_id, section, section.keys())
         return True
 
-    def add_section(self, source_id: int, section: _Section, kinds: AbstractSet[str]) -> None:
+    def add_section(self, source_id: int, section: Section, kinds: AbstractSet[str]) -> None:
         """Add some kinds of what a section of a tally holds."""
         kinds = section.keys() & kinds
-        rows = list(_rows(section.get("minutes", ())))
+        rows = list(sections.rows(section.get("minutes", ())))
         keys = _Keys(source_id, rows)
         if "minutes" in kinds:
             self._add_minutes(source_id, rows)
@@ -116,20 +108,20 @@ class Tallied:
 
     def _add_minutes(self, source_id: int, rows: Iterable[_Row]) -> None:
         for minute, status, method, host, *sums in rows:
-            _add(self._minutes, (minute, source_id, _status(status), method, host), sums)
+            _add(self._minutes, (minute, source_id, sections.status(status), method, host), sums)
 
     def _add_values(self, source_id: int, kind: str, columns: list[Any]) -> None:
         if kind == "path":
-            for day, value, status, hits, size, *took in _rows(columns):
+            for day, value, status, hits, size, *took in sections.rows(columns):
                 _add(self._days, (day, source_id, kind, value, None), (hits, size, *(took or _UNTIMED)))
                 if status >= FIRST_ERROR:
                     _add(self._days, (day, source_id, ERROR, value, status), (hits, size, *_UNTIMED))
         else:
-            for day, value, *sums in _rows(columns):
+            for day, value, *sums in sections.rows(columns):
                 _add(self._days, (day, source_id, kind, value, None), (*sums, *_UNTIMED))
 
     def _add_latencies(self, part: str, keys: _Keys, columns: list[bytes]) -> None:
-        for group, found in _bunches(*map(_unpacked, columns)):
+        for group, found in sections.bunches(*map(sections.unpacked, columns)):
             key = part, keys[group]
             known = self._latencies.get(key)
             if known is None:
@@ -139,7 +131,7 @@ class Tallied:
                 known[number] = known.get(number, 0) + hits
 
     def _add_visitors(self, keys: _Keys, columns: list[bytes]) -> None:
-        for group, found in _bunches(*map(_unpacked, columns)):
+        for group, found in sections.bunches(*map(sections.unpacked, columns)):
             key = keys[group]
             known = self._visitors.get(key)
             if known is None:
@@ -200,21 +192,14 @@ class Tallied:
         return hours
 
 
-def is_current(tally: bytes) -> bool:
-    """Return whether this version adds such a tally up; its first `HEAD_BYTES` tell."""
-    head = msgpack.Unpacker()
-    head.feed(tally[:HEAD_BYTES])
-    return bool(head.read_array_header() and head.unpack() == TALLY_VERSION)
-
-
 def difference(source_id: int, tally: bytes, other: bytes) -> tuple[Tallied, set[visitors.Hour]]:
     """Return what a tally of a source adds to the counts more, or less, than another one.
 
     Visitors cannot be less: beside it stand the hours of those who are in the other one alone.
     """
     own, theirs = Tallied(), Tallied()
-    nothing: _Section = {}
-    for section, before in zip_longest(_sections(tally), _sections(other), fillvalue=nothing):
+    nothing: Section = {}
+    for section, before in zip_longest(sections.parts(tally), sections.parts(other), fillvalue=nothing):
         # The same records stand in the same order (tally.py): what did not change is not looked at again.
         changed = {kind for kind in section.keys() | before.keys() if section.get(kind) != before.get(kind)}
         if "minutes" in changed:  # whose rows tell the keys of these
@@ -222,35 +207,6 @@ def difference(source_id: int, tally: bytes, other: bytes) -> tuple[Tallied, set
         own.add_section(source_id, section, changed)
         theirs.add_section(source_id, before, changed)
     return own, own.subtract(theirs)
-
-
-def _sections(tally: bytes) -> Iterator[_Section]:
-    _, *parts = msgpack.unpackb(tally)
-    return (msgpack.unpackb(zstandard.decompress(part)) for part in parts)
-
-
-def _rows(columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    told = (_unpacked(column) if isinstance(column, bytes) else column for column in columns)
-    return zip(*told, strict=True)
-
-
-def _bunches(
-    groups: Iterable[int], counts: Iterable[int], steps: "array[int]", values: "array[int]"
-) -> Iterator[tuple[int, Iterator[tuple[int, int]]]]:
-    """Yield each group with its pairs of numbers and values; groups and numbers stand as steps."""
-    at = 0
-    for group, count in zip(accumulate(groups), counts, strict=True):
-        numbers = accumulate(steps[at : at + count])
-        yield group, zip(numbers, values[at : at + count], strict=True)
-        at += count
-
-
-def _status(told: int) -> int | None:
-    return None if told == NO_STATUS else told
-
-
-def _unpacked(column: bytes) -> "array[int]":
-    return array(chr(column[0]), column[1:])
 
 
 def _add(sums: _Sums, key: tuple[Any, ...], added: Iterable[int]) -> None:
