@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from amqp.exceptions import AccessRefused
+
 from pipeline import topology
 from pipeline.faults import translated
 from pipeline.publish import connect
@@ -36,5 +38,7 @@ def _count(connection: Any, name: str) -> int:
     try:
         with connection.channel() as channel:
             return int(channel.queue_declare(queue=name, passive=True).message_count)
+    except AccessRefused:
+        raise  # RabbitMQ 4.2.6 and later hide a queue from who has no right to it: that is no depth of 0
     except connection.channel_errors:
         return 0

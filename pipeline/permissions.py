@@ -51,7 +51,10 @@ def _names(*patterns: str) -> str:
 
 
 _DEAD = [dead_name(stage.queue_name) for stage in Stage]
-_POOL_WRITE = _names(DEFAULT_EXCHANGE, CONTROL, EVENTS)
+#: The queues, to be seen: RabbitMQ 4.2.6 and later hide a queue from who has no right to it at all. To write
+#: to it is the least of the three: that binds a queue, but only to an exchange that the user may read.
+_SEEN = r"queue-(data-lake|data-clean|maintenance)(\.dead)?"
+_POOL_WRITE = _names(DEFAULT_EXCHANGE, CONTROL, EVENTS, _SEEN)
 _POOL_CONFIGURE = _names(CONTROL, "celeryev")
 
 
@@ -61,21 +64,23 @@ def _pool(*queues: str) -> Permission:
 
 #: The permission of each role in the virtual host.
 PERMISSIONS = {
-    Role.WATCHER: Permission(write=_names(LOGS.name)),
+    Role.WATCHER: Permission(write=_names(LOGS.name, _SEEN)),
     Role.LAKE: _pool(Stage.LAKE.queue_name),
     Role.CLEAN: _pool(Stage.CLEAN.queue_name),
     # What beat schedules: repairs, replays of the lake and of dead letters.
     Role.MAINTENANCE: _pool(MAINTENANCE, *(name.replace(".", r"\.") for name in _DEAD)),
     # The schedule goes to one queue by its name, the probe through the exchange.
-    Role.BEAT: Permission(write=_names(DEFAULT_EXCHANGE, LOGS.name)),
+    Role.BEAT: Permission(write=_names(DEFAULT_EXCHANGE, LOGS.name, _SEEN)),
     Role.FLOWER: Permission(
         configure=_names(CONTROL, EVENTS),
         write=_names(CONTROL, EVENTS),
         read=_names(CONTROL, EVENTS),
         tags=("monitoring",),
     ),
-    # Depths need no right; dead letters are shown by their reasons, and given back.
-    Role.WEB: Permission(read=r"^queue-.+\.dead$"),
-    Role.OPERATOR: Permission(write=_names(DEFAULT_EXCHANGE), read=r"^queue-.+\.dead$", tags=("monitoring",)),
+    # Depths are seen; dead letters are shown by their reasons, and given back.
+    Role.WEB: Permission(write=_names(_SEEN), read=r"^queue-.+\.dead$"),
+    Role.OPERATOR: Permission(
+        write=_names(DEFAULT_EXCHANGE, _SEEN), read=r"^queue-.+\.dead$", tags=("monitoring",)
+    ),
     Role.ADMIN: Permission(configure=".*", write=".*", read=".*", tags=("administrator",)),
 }

@@ -62,30 +62,20 @@ def examine(settings: Settings) -> dict[str, str | None]:
     """
     with _connected(settings) as connection:
         # The embedded broker has no exchange apart from its bindings.
-        seen = settings.embedded_broker or _answers(connection, _passive_exchange)
-        found = {topology.LOGS.name: _declared(connection, topology.LOGS, gone=not seen)}
+        gone = not settings.embedded_broker and _is_gone(connection, topology.LOGS)
+        found = {topology.LOGS.name: _declared(connection, topology.LOGS, gone=gone)}
         for queue in (*topology.DEAD_QUEUES, *topology.LIVE_QUEUES):
-            gone = not _answers(connection, _passive_queue(queue.name))
+            gone = _is_gone(connection, queue)
             found[queue.name] = _declared(connection, queue, gone=gone)
     return found
 
 
-def _passive_exchange(channel: Any) -> None:
-    channel.exchange_declare(exchange=topology.LOGS.name, type=topology.LOGS.type, passive=True)
-
-
-def _passive_queue(name: str) -> Any:
-    return lambda channel: channel.queue_declare(queue=name, passive=True)
-
-
-def _answers(connection: Any, question: Any) -> bool:
-    # The broker closes the channel with its refusal, hence a channel each.
+def _is_gone(connection: Any, part: Any) -> bool:
     try:
-        with connection.channel() as channel:
-            question(channel)
+        topology.is_seen(connection, part)
     except connection.channel_errors:
-        return False
-    return True
+        return True
+    return False  # as far as this user sees; what goes through it shows more
 
 
 def _declared(connection: Any, part: Any, *, gone: bool) -> str | None:

@@ -123,13 +123,31 @@ def declare(connection: Connection) -> None:
 
 
 def _require(connection: Connection) -> None:
-    try:
-        with connection.channel() as channel:
-            channel.exchange_declare(LOGS.name, LOGS.type, passive=True)
-            for queue in (*DEAD_QUEUES, *LIVE_QUEUES):
-                channel.queue_declare(queue.name, passive=True)
-    except NotFound as error:
-        raise ConfigurationError(
-            f"BROKER_URL: {error.reply_text}; this user may not make it: "
-            "import what `provision rabbitmq` writes, or use a user who may configure it"
-        ) from error
+    for part in (LOGS, *DEAD_QUEUES, *LIVE_QUEUES):
+        try:
+            is_seen(connection, part)
+        except NotFound as error:
+            raise ConfigurationError(
+                f"BROKER_URL: {error.reply_text}; this user may not make it: "
+                "import what `provision rabbitmq` writes, or use a user who may configure it"
+            ) from error
+
+
+def is_seen(connection: Connection, part: Exchange | Queue) -> bool:
+    """Ask for an exchange or a queue, and make nothing; return False where it is not for this user to see.
+
+    RabbitMQ 4.2.6 and later hide it from who has no right to it at all: beat's probes tell of it.
+
+    Raises:
+        NotFound, another error of a channel: it is not there.
+    """
+    # The broker closes the channel with its refusal, hence a channel each; a refused login is another thing.
+    with connection.channel() as channel:
+        try:
+            if isinstance(part, Exchange):
+                channel.exchange_declare(exchange=part.name, type=part.type, passive=True)
+            else:
+                channel.queue_declare(queue=part.name, passive=True)
+        except AccessRefused:
+            return False
+    return True
