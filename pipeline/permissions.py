@@ -11,7 +11,7 @@ who may write to it may write to every queue. The watcher may not.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.topology import LOGS, MAINTENANCE, Stage, dead_name
+from pipeline.topology import DEAD_QUEUES, LIVE_QUEUES, LOGS, MAINTENANCE, Stage, dead_name
 
 #: Matches no name.
 NOTHING = "^$"
@@ -53,8 +53,8 @@ def _names(*patterns: str) -> str:
 _DEAD = [dead_name(stage.queue_name) for stage in Stage]
 #: The queues, to be seen: RabbitMQ 4.2.6 and later hide a queue from who has no right to it at all. To write
 #: to it is the least of the three: that binds a queue, but only to an exchange that the user may read.
-_SEEN = r"queue-(data-lake|data-clean|maintenance)(\.dead)?"
-_POOL_WRITE = _names(DEFAULT_EXCHANGE, CONTROL, EVENTS, _SEEN)
+_SEEN = [queue.name.replace(".", r"\.") for queue in (*LIVE_QUEUES, *DEAD_QUEUES)]
+_POOL_WRITE = _names(DEFAULT_EXCHANGE, CONTROL, EVENTS, *_SEEN)
 _POOL_CONFIGURE = _names(CONTROL, "celeryev")
 
 
@@ -64,13 +64,13 @@ def _pool(*queues: str) -> Permission:
 
 #: The permission of each role in the virtual host.
 PERMISSIONS = {
-    Role.WATCHER: Permission(write=_names(LOGS.name, _SEEN)),
+    Role.WATCHER: Permission(write=_names(LOGS.name, *_SEEN)),
     Role.LAKE: _pool(Stage.LAKE.queue_name),
     Role.CLEAN: _pool(Stage.CLEAN.queue_name),
     # What beat schedules: repairs, replays of the lake and of dead letters.
     Role.MAINTENANCE: _pool(MAINTENANCE, *(name.replace(".", r"\.") for name in _DEAD)),
     # The schedule goes to one queue by its name, the probe through the exchange.
-    Role.BEAT: Permission(write=_names(DEFAULT_EXCHANGE, LOGS.name, _SEEN)),
+    Role.BEAT: Permission(write=_names(DEFAULT_EXCHANGE, LOGS.name, *_SEEN)),
     Role.FLOWER: Permission(
         configure=_names(CONTROL, EVENTS),
         write=_names(CONTROL, EVENTS),
@@ -78,9 +78,9 @@ PERMISSIONS = {
         tags=("monitoring",),
     ),
     # Depths are seen; dead letters are shown by their reasons, and given back.
-    Role.WEB: Permission(write=_names(_SEEN), read=r"^queue-.+\.dead$"),
+    Role.WEB: Permission(write=_names(*_SEEN), read=r"^queue-.+\.dead$"),
     Role.OPERATOR: Permission(
-        write=_names(DEFAULT_EXCHANGE, _SEEN), read=r"^queue-.+\.dead$", tags=("monitoring",)
+        write=_names(DEFAULT_EXCHANGE, *_SEEN), read=r"^queue-.+\.dead$", tags=("monitoring",)
     ),
     Role.ADMIN: Permission(configure=".*", write=".*", read=".*", tags=("administrator",)),
 }

@@ -22,7 +22,7 @@ struct step {
 
 /* A distinct field of a dictionary, in bytes of its arenas. */
 struct entry {
-    uint32_t hash, key, key_size, value, value_size, spare;
+    uint32_t hash, key, key_size, value, value_size;
 };
 
 struct dictionary {
@@ -295,6 +295,7 @@ void sluice_rows(const struct dictionary *dictionaries, int32_t width, const int
     }
 }
 
+/* Return how many newlines a block has. */
 int64_t sluice_newlines(const uint8_t *block, int64_t size)
 {
     int64_t count = 0;

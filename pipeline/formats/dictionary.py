@@ -30,7 +30,7 @@ _LINE_ROOM = 2 * LONGEST_LINE_BYTES
 #: Bytes of values there is room for at first.
 _VALUE_BYTES = 64 << 10
 #: Places in `struct entry` of scan.c, and its width.
-_KEY, _KEY_SIZE, _VALUE, _VALUE_SIZE, _WIDTH = 1, 2, 3, 4, 6
+_KEY, _KEY_SIZE, _VALUE, _VALUE_SIZE, _WIDTH = 1, 2, 3, 4, 5
 #: Bytes of the size before each of several captures.
 _SIZE_BYTES = 4
 
