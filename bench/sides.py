@@ -24,11 +24,9 @@ from pipeline.topology import Stage
 
 _TABLES = ("raw_logs", "clean_records")
 #: Size of a table, of its partitions where it has any, and of the indexes of all.
-_POSTGRESQL_BYTES = """
-SELECT pg_total_relation_size(whole) + coalesce(
-    (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = whole), 0)
-FROM (SELECT CAST(:name AS regclass) AS whole) AS named
-"""
+_POSTGRESQL_BYTES = (
+    "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(CAST(:name AS regclass))"
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@
 
 The three tables of lines have no foreign keys and, on PostgreSQL, no keys at all: the segment written in
 the same transaction keeps a line from being stored twice. There they are partitioned by the month of storing
-(see partitions.py); SQLite orders their rows by (source_id, line_start), which measured as fast as no order.
+and by the writer (see partitions.py, lanes.py); SQLite orders their rows by (source_id, line_start), which
+measured as fast as no order.
 Fixed-width columns stand first: no padding.
 """
 
@@ -190,13 +191,17 @@ class Watch(Base):
 
 
 class _Line(Base):
-    """What every line of every stage has: the source and the byte offset at which it starts there."""
+    """What every line of every stage has: the source and the byte offset at which it starts there.
+
+    `lane` is that of its writer, of no meaning but to the partitions.
+    """
 
     __abstract__ = True
 
     source_id: Mapped[int]
     stored_on: Mapped[date]
     line_start: Mapped[int] = mapped_column(BigInteger)
+    lane: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # The mapper needs a key to tell rows apart; PostgreSQL gets none (see the module's docstring).

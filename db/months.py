@@ -14,6 +14,9 @@ from db.remains import Remains, remains_from
 from db.removals import Place
 from db.removing import MODELS, Model, Models
 
+#: Of a month without lanes that is the partition itself.
+_IN_PARTITION = text("tableoid IN (SELECT relid FROM pg_partition_tree(to_regclass(:partition)))")
+
 
 class MonthStaysError(Exception):
     """Something of a month may not be removed."""
@@ -87,7 +90,7 @@ def _rows_by_source(connection: Connection, model: Model, month: date) -> dict[i
         select(model.source_id, func.count())
         .where(model.stored_on >= month, model.stored_on < partitions.following(month))
         # Not those that wait in the default partition.
-        .where(text("tableoid = to_regclass(:partition)").bindparams(partition=name))
+        .where(_IN_PARTITION.bindparams(partition=name))
     )
     rows = connection.execute(query.group_by(model.source_id))
     return {source_id: count for source_id, count in rows}  # noqa: C416 - rows, not pairs

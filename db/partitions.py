@@ -1,5 +1,7 @@
 """The partitions of the tables of lines on PostgreSQL: one for each month of storing, and one for the rest.
 
+A month has one partition of its own for each lane (lanes.py); the last takes every other lane too.
+
 They are made ahead of time, by `migrate` and by beat. Rows of a month without a partition go to the table's
 default partition, so that a load never fails for want of one; they are moved when their partition is made.
 
@@ -14,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection, Engine, text
 
 from db.engine import transaction
+from db.lanes import LANES
 
 #: The partitioned tables.
 TABLES = ("raw_logs", "clean_records", "rejected_lines")
@@ -93,6 +96,11 @@ def partition_name(table: str, month: date) -> str:
     return f"{table}_{month:%Y_%m}"
 
 
+def lane_name(partition: str, lane: int) -> str:
+    """Return the name of a lane's table in a month's partition, such as raw_logs_2026_01_0."""
+    return f"{partition}_{lane}"
+
+
 def default_name(table: str) -> str:
     """Return the name of a table's default partition."""
     return f"{table}_default"
@@ -150,7 +158,11 @@ def _make(connection: Connection, table: str, month: date) -> None:
     rows = f"{default} WHERE stored_on >= {low} AND stored_on < {high}"
     steps = (
         # Attached and not created in place, which would lock the whole table against readers and writers.
-        f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)",
+        f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES) PARTITION BY LIST (lane)",
+        *(
+            f"CREATE TABLE {lane_name(name, lane)} PARTITION OF {name} {_bound(lane)}"
+            for lane in range(LANES)
+        ),
         # Whoever stored into the default partition meanwhile would make the last step fail.
         f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
         f"WITH moved AS (DELETE FROM {rows} RETURNING *) INSERT INTO {name} SELECT * FROM moved",  # noqa: S608
@@ -158,3 +170,7 @@ def _make(connection: Connection, table: str, month: date) -> None:
     )
     for step in steps:
         connection.execute(text(step))
+
+
+def _bound(lane: int) -> str:
+    return f"FOR VALUES IN ({lane})" if lane < LANES - 1 else "DEFAULT"

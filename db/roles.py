@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import make_url, text
 
 from db.engine import make_engine, transaction
+from db.lanes import LANES
 from db.partitions import DROP, HOLD, MONTHS_AHEAD, PARTITION_LOCK, PREPARE, TABLES
 
 #: The roles that processes and people log in with.
@@ -102,7 +103,12 @@ BEGIN
             'ORDER BY 1', rest) LOOP
             part := parent || to_char(month, '"_"YYYY"_"MM');
             CONTINUE WHEN to_regclass(part) IS NOT NULL;
-            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL EXCLUDING INDEXES)', part, parent);
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL EXCLUDING INDEXES) '
+                'PARTITION BY LIST (lane)', part, parent);
+            FOR lane IN 0..{last_lane} LOOP
+                EXECUTE format('CREATE TABLE %I PARTITION OF %I %s', part || '_' || lane, part,
+                    CASE WHEN lane < {last_lane} THEN format('FOR VALUES IN (%s)', lane) ELSE 'DEFAULT' END);
+            END LOOP;
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', rest);
             EXECUTE format(
                 'WITH moved AS (DELETE FROM %I WHERE stored_on >= %L AND stored_on < %L RETURNING *) '
@@ -209,7 +215,9 @@ def _quoted(name: str) -> str:
 
 def _preparation() -> Iterator[str]:
     tables = ", ".join(f"'{table}'" for table in TABLES)
-    yield _FUNCTION.format(name=PREPARE, lock=PARTITION_LOCK, months=MONTHS_AHEAD, tables=tables)
+    yield _FUNCTION.format(
+        name=PREPARE, lock=PARTITION_LOCK, months=MONTHS_AHEAD, tables=tables, last_lane=LANES - 1
+    )
     yield f"REVOKE ALL ON FUNCTION {PREPARE}() FROM PUBLIC"
 
 

@@ -12,6 +12,7 @@ from db.careful import load_carefully
 from db.conflicts import keep_conflicts
 from db.engine import transaction
 from db.faults import ValuesRefused
+from db.lanes import Lane
 from db.ledger import CLEAN, LAKE, Won
 from db.load import Part, Shape, loader_of
 from db.sources import Catalogue, Known
@@ -61,6 +62,7 @@ class _Store:
         self._engine = engine
         self._loader = loader_of(engine.dialect.name)
         self._catalogue = Catalogue()
+        self._lane = Lane(self.stage, engine.dialect.name)
 
     def store(self, batch: Batch) -> Stored:
         """Store whatever of the batch this stage has not; a second call with the same batch stores nothing.
@@ -119,6 +121,10 @@ class _Store:
         """Load a part and return how many of its lines were rejected."""
         raise NotImplementedError
 
+    def _part(self, connection: Connection, known: Known, won: Won, now: datetime) -> Part:
+        """Return what was won as a part of this transaction's lane."""
+        return Part(known.id, won.batch.start, won.batch.block, now.date(), self._lane.take(connection))
+
 
 class LakeStore(_Store):
     """The lake: every line, byte for byte."""
@@ -126,8 +132,7 @@ class LakeStore(_Store):
     stage = LAKE
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:  # noqa: ARG002
-        part = Part(known.id, won.batch.start, won.batch.block, now.date())
-        self._loader.load_lines(connection, part)
+        self._loader.load_lines(connection, self._part(connection, known, won, now))
         return 0
 
 
@@ -186,7 +191,7 @@ class CleanStore(_Store):
         format_id = None if format_ is None else self._catalogue.known_format_id(format_)
         if known is not None and format_ is not None and format_id is not None:
             now = datetime.now(UTC)
-            part = Part(known.id, batch.start, batch.block, now.date())
+            part = Part(known.id, batch.start, batch.block, now.date(), self._lane.number)
             self._ahead = self._parse(part, format_, format_id, now)
 
     def _number(self, connection: Connection, batch: Batch) -> None:
@@ -211,7 +216,7 @@ class CleanStore(_Store):
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
         format_ = self._format(connection, known, won.batch)
         format_id = self._catalogue.format_id(connection, format_)
-        part = Part(known.id, won.batch.start, won.batch.block, now.date())
+        part = self._part(connection, known, won, now)
         parsed, self._ahead = self._ahead, None
         if parsed is None or parsed.part != part or parsed.shape.format_id != format_id:
             parsed = self._parse(part, format_, format_id, won.stored_at or now)

@@ -13,7 +13,7 @@ from db.audit import audit
 from db.engine import make_engine, reading, transaction
 from db.expiry import Expiry
 from db.ledger import CLEAN, LAKE
-from db.partitions import months, partition_name
+from db.partitions import months, partition_name, prepare
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from tests.integration.retaining import (
@@ -32,16 +32,16 @@ from tests.integration.retaining import (
 )
 
 
-@pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[Engine]:
-    """Such a database on PostgreSQL, whose past months have partitions."""
+@pytest.fixture(params=["of lanes", "of one table"])
+def postgresql(postgresql_url: str, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Such a database on PostgreSQL, whose past months have partitions, new ones or of an older version."""
     engine = make_engine(postgresql_url)
-    with transaction(engine) as connection:
-        for days in AGES:
-            month = (NOW - timedelta(days=days)).date().replace(day=1)
+    for month in {(NOW - timedelta(days=days)).date().replace(day=1) for days in AGES}:
+        if request.param == "of lanes":
+            prepare(engine, month)
+        with transaction(engine) as connection:
             for model in retention.TABLES.values():
-                name = model.__tablename__
-                connection.execute(text(partition_of(name, month)))
+                connection.execute(text(partition_of(model.__tablename__, month)))
     fill(engine)
     yield engine
     engine.dispose()

@@ -190,6 +190,11 @@ def test_maintenance_prepares_months_that_it_does_not_own(provisioned: str) -> N
     month = datetime.now(UTC).date().replace(day=1)  # the month that was just prepared by the migration
     names = [partitions.partition_name(table, month) for table in partitions.TABLES]
     with transaction(owner) as connection:
+        leaves = text(
+            "SELECT array_agg(name ORDER BY name) FROM "
+            "(SELECT relid::text AS name FROM pg_partition_tree('raw_logs') WHERE isleaf) AS leaves"
+        )
+        made_by_the_owner = connection.execute(leaves).scalar()
         for table, name in zip(partitions.TABLES, names, strict=True):
             connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name}"))
             connection.execute(text(f"INSERT INTO {table} SELECT * FROM {name}"))
@@ -198,6 +203,7 @@ def test_maintenance_prepares_months_that_it_does_not_own(provisioned: str) -> N
     assert partitions.prepare(mender) == names
 
     with transaction(owner) as connection:
+        assert connection.execute(leaves).scalar() == made_by_the_owner
         assert connection.execute(text("SELECT count(*) FROM raw_logs_default")).scalar() == 0
         assert connection.execute(text(f"SELECT count(*) FROM {names[0]}")).scalar() == 4
         owners = "SELECT count(DISTINCT relowner) FROM pg_class WHERE relname LIKE 'raw_logs%'"
@@ -212,12 +218,9 @@ def test_maintenance_drops_past_months_and_no_others(provisioned: str) -> None:
     owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
     past, now = date(2020, 2, 1), datetime.now(UTC)
     with transaction(owner) as connection:
-        connection.execute(
-            text(
-                "CREATE TABLE raw_logs_2020_02 PARTITION OF raw_logs "
-                "FOR VALUES FROM ('2020-02-01') TO ('2020-03-01')"
-            )
-        )
+        bounds = "FOR VALUES FROM ('2020-02-01') TO ('2020-03-01') PARTITION BY LIST (lane)"
+        connection.execute(text(f"CREATE TABLE raw_logs_2020_02 PARTITION OF raw_logs {bounds}"))
+        connection.execute(text("CREATE TABLE raw_logs_2020_02_3 PARTITION OF raw_logs_2020_02 DEFAULT"))
         connection.execute(text("UPDATE raw_logs SET stored_on = '2020-02-03'"))
         connection.execute(text("UPDATE segments SET stored_at = '2020-02-03'"))
         month = partitions.partition_name("raw_logs", now.date().replace(day=1))

@@ -1,0 +1,144 @@
+"""Writers of one stage that load at once keep to tables of their own, and store the same as ever."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, text
+
+from db import schema
+from db.audit import audit
+from db.engine import make_engine, reading, transaction
+from db.lanes import LANES, Lane
+from db.ledger import CLEAN, LAKE
+from db.partitions import lane_name, partition_name, prepare
+from db.rebuild import rebuild
+from db.store import CleanStore, LakeStore
+from pipeline.batch import Batch, Source
+from pipeline.generate import generate_lines
+from tests.integration.test_db_partitions import this_month
+
+SOURCE = Source("cd" * 16, "web-1", "/log", format="combined")
+BLOCKS = [b"".join(generate_lines(20, seed=seed)) + b"no log line\n" for seed in range(LANES + 1)]
+TABLES = {"raw_logs": 21, "clean_records": 20, "rejected_lines": 1}
+
+
+@pytest.fixture
+def postgresql(postgresql_url: str) -> Iterator[Engine]:
+    """Engine on a new, migrated PostgreSQL database."""
+    engine = make_engine(postgresql_url)
+    yield engine
+    engine.dispose()
+
+
+def batches() -> Iterator[Batch]:
+    """Yield the blocks as batches, one after the other."""
+    start = 0
+    for block in BLOCKS:
+        yield Batch(SOURCE, start, block)
+        start += len(block)
+
+
+def rows_by_lane(engine: Engine, table: str) -> list[int]:
+    """Return the rows in each lane's table of this month."""
+    month = partition_name(table, this_month())
+    with reading(engine) as connection:
+        counts = [f"SELECT count(*) FROM {lane_name(month, lane)}" for lane in range(LANES)]
+        return [connection.execute(text(count)).scalar_one() for count in counts]
+
+
+def columns_by_place(engine: Engine) -> list[tuple[object, ...]]:
+    """Return what the clean records say, in order."""
+    query = "SELECT line_start, timestamp, ip, path, status, size_bytes FROM clean_logs ORDER BY line_start"
+    with reading(engine) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+@pytest.mark.parametrize("alike", [True, False], ids=["same first lane", "own first lanes"])
+def test_writers_at_once_have_tables_of_their_own(postgresql: Engine, alike: bool) -> None:
+    """Each of four open transactions is in another lane; a fifth waits for none of them and shares one."""
+    stores = [(LakeStore(postgresql), CleanStore(postgresql)) for _ in BLOCKS]
+    for number, pair in enumerate(stores):
+        for store in pair:
+            store._lane.number = 0 if alike else number % LANES
+            store._prepare(next(batches()))
+    with ExitStack() as transactions:
+        for pair, batch in zip(stores, batches(), strict=True):
+            connection = transactions.enter_context(transaction(postgresql))
+            for store in pair:
+                store._catalogue.keep()
+                store.within(connection, batch)
+
+    for table, lines in TABLES.items():
+        assert sorted(rows_by_lane(postgresql, table)) == [lines] * (LANES - 1) + [2 * lines]
+    whole = b"".join(BLOCKS)
+    assert b"".join(rebuild(postgresql, 1)) == whole
+    assert audit(postgresql, {SOURCE.key: len(whole)}, deep=True).complete
+
+
+def test_a_lane_is_kept_while_nobody_else_is_in_it(postgresql: Engine) -> None:
+    """A writer alone stays in its lane; one that finds it taken moves to a free one, and stays there."""
+    first, second = (Lane(CLEAN, "postgresql") for _ in range(2))
+    first.number = second.number = 2
+    with transaction(postgresql) as one, transaction(postgresql) as other:
+        assert (first.take(one), first.take(one)) == (2, 2)
+        moved = second.take(other)
+        assert moved != 2
+        assert Lane(LAKE, "postgresql").take(other) in range(LANES)  # another stage's lanes are others
+
+    with transaction(postgresql) as one, transaction(postgresql) as other:
+        assert second.take(other) == moved
+        assert first.take(one) == 2
+
+
+def test_a_batch_that_was_parsed_for_another_lane_is_stored_alike(postgresql: Engine) -> None:
+    """Rows made before the transaction, for a lane that is taken by then, are made again."""
+    batch = Batch(SOURCE, 0, BLOCKS[0])
+    CleanStore(postgresql).store(batch)
+    expected = columns_by_place(postgresql)
+    with transaction(postgresql) as connection:
+        for table in ("segments", "clean_records", "rejected_lines"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    store, other = CleanStore(postgresql), Lane(CLEAN, "postgresql")
+    store._lane.number = other.number = 1
+
+    with transaction(postgresql) as connection:
+        other.take(connection)
+        store.store(batch)
+
+    assert store._lane.number != 1
+    assert rows_by_lane(postgresql, "clean_records")[store._lane.number] == 20
+    assert columns_by_place(postgresql) == expected
+
+
+def test_a_month_of_an_older_version_goes_on_as_one_table(postgresql: Engine) -> None:
+    """After the migration a month with rows takes every lane; what comes later has lanes, and back again."""
+    month = partition_name("raw_logs", this_month())
+    first, second, *_ = batches()
+    LakeStore(postgresql).store(first)
+    with transaction(postgresql) as connection:
+        command.downgrade(schema._config(connection), "0014")
+    with reading(postgresql) as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM ONLY {month}")).scalar() == 21
+
+    schema.upgrade(postgresql.url.render_as_string(hide_password=False))
+    store = LakeStore(postgresql)
+    store._lane.number = 2
+    store.store(second)
+
+    with reading(postgresql) as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM ONLY {month}")).scalar() == 42
+        leaves = "SELECT count(*) FROM pg_partition_tree('raw_logs') WHERE isleaf"
+        assert connection.execute(text(leaves)).scalar() == 2 + 2 * LANES  # this month, the rest, two months
+    assert prepare(postgresql) == []
+    assert rows_by_lane(postgresql, "clean_records") == [0] * LANES
+    assert b"".join(rebuild(postgresql, 1)) == BLOCKS[0] + BLOCKS[1]
+
+
+def test_sqlite_has_one_lane(sqlite_url: str) -> None:
+    """One writer needs no second one, and no statement for it."""
+    engine = make_engine(sqlite_url)
+    with transaction(engine) as connection:
+        assert [Lane(CLEAN, "sqlite").take(connection) for _ in range(2)] == [0, 0]
+    engine.dispose()
