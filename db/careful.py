@@ -2,23 +2,22 @@
 
 from typing import Any
 
-from sqlalchemy import Connection
-
 from db.faults import ValuesRefused, translated
+from db.lanes import Tables
 from db.load import Loader, Part, Shape
 from pipeline.formats.line import Piece
 from pipeline.formats.parse import ParsedBlock, Rejected
 
 
 def load_carefully(
-    loader: Loader, connection: Connection, part: Part, shape: Shape, parsed: Piece[Any]
+    loader: Loader, tables: Tables, part: Part, shape: Shape, parsed: Piece[Any]
 ) -> list[Rejected]:
     """Load the accepted lines by halves, each behind a savepoint; return those that the database refuses."""
     if not parsed.record_count:
         return []
     try:
-        with translated(), connection.begin_nested():
-            loader.load_records(connection, shape, [loader.records(part, shape, parsed)])
+        with translated(), tables.connection.begin_nested():
+            loader.load_records(tables, shape, [loader.records(part, shape, parsed)])
     except ValuesRefused as error:
         if parsed.record_count == 1:
             return [_rejected(part, parsed.starts[0], str(error))]
@@ -26,7 +25,7 @@ def load_carefully(
         return []
     middle = parsed.record_count // 2
     halves = _cut(parsed, 0, middle), _cut(parsed, middle, parsed.record_count)
-    return [line for half in halves for line in load_carefully(loader, connection, part, shape, half)]
+    return [line for half in halves for line in load_carefully(loader, tables, part, shape, half)]
 
 
 def _cut(parsed: Piece[Any], low: int, high: int) -> ParsedBlock[Any]:

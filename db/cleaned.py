@@ -14,8 +14,8 @@ from db.engine import reading
 from db.ledger import CLEAN, LAKE
 from db.models import Segment
 from db.rebuild import held_bytes
+from db.recognition import FALLBACK_FORMAT
 from db.removals import Kind, Place, Removal, kept_ranges, removed_ranges
-from db.store import FALLBACK_FORMAT
 from db.summaries import prefer_summaries
 from pipeline.errors import ConfigurationError
 from pipeline.formats import detect, get_format

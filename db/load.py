@@ -17,12 +17,13 @@ from sqlalchemy import Connection
 from db import copy, lines
 from db.columns import json_text, moment_text, text_moment
 from db.copy import encode_group, joined, line_head, line_heads
+from db.lanes import Tables
 from pipeline.formats.line import Piece
 from pipeline.formats.parse import Rejected, cut
 from pipeline.scanner import line_rows
 
-_LAKE = ("source_id", "stored_on", "lane", "line_start", "line", "raw")
-_CLEAN = ("source_id", "stored_on", "lane", "format_id", "line_start")
+_LAKE = ("source_id", "stored_on", "line_start", "line", "raw")
+_CLEAN = ("source_id", "stored_on", "format_id", "line_start")
 _REJECTED = (*_CLEAN, "position", "reason", "line", "raw")
 #: Rows of one statement on SQLite, whose binding is a step of the interpreter for each value either way: one
 #: by one the lake's rows took 1.7 s instead of 1.2 s per million, those of clean 3.7 s instead of 3.3 s.
@@ -38,14 +39,12 @@ class Part:
         start: byte offset of the block in the source.
         block: the bytes.
         day: UTC day of storing, by which old lines can be dropped.
-        lane: of the transaction that loads it (lanes.py).
     """
 
     source_id: int
     start: int
     block: bytes
     day: date
-    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Loader(Protocol):
     def width(self, encoded: Any) -> int:
         """Return how many columns one group has."""
 
-    def load_lines(self, connection: Connection, part: Part) -> None:
+    def load_lines(self, tables: Tables, part: Part) -> None:
         """Load the lines of a part into the lake."""
 
     def records(self, part: Part, shape: Shape, parsed: Piece[Any]) -> Any:
@@ -81,12 +80,10 @@ class Loader(Protocol):
     def columns(self, rows: Sequence[Any]) -> Sequence[Mapping[str, Sequence[Any]]] | None:
         """Return what some calls of `records` returned as values by column, None where they are encoded."""
 
-    def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:
+    def load_records(self, tables: Tables, shape: Shape, rows: Sequence[Any]) -> None:
         """Load what some calls of `records` returned."""
 
-    def load_rejected(
-        self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
-    ) -> None:
+    def load_rejected(self, tables: Tables, part: Part, format_id: int, rejected: Sequence[Rejected]) -> None:
         """Load the rejected lines of a part, with their reasons."""
 
 
@@ -124,28 +121,30 @@ class PostgresqlLoader:
         """Return how many columns one group has."""
         return copy.width_of(encoded)
 
-    def load_lines(self, connection: Connection, part: Part) -> None:
+    def load_lines(self, tables: Tables, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""
         pieces = list(cut(part.block))
         if all(lines.is_plain(piece) for _, piece in pieces):
             rows = (self._plain_rows(part, start, piece) for start, piece in pieces)
-            copy.copy(connection, "raw_logs", _LAKE[:-1], rows)
+            copy.copy(tables.connection, f"raw_logs{tables.suffix}", _LAKE[:-1], rows)
         else:
-            copy.copy(connection, "raw_logs", _LAKE, [self._exact_rows(part)])
+            copy.copy(tables.connection, f"raw_logs{tables.suffix}", _LAKE, [self._exact_rows(part)])
 
     @staticmethod
     def _plain_rows(part: Part, start: int, piece: bytes) -> bytes:
         head = line_head(_fixed(part), len(_LAKE) - 1)
         if (rows := line_rows(piece, part.start + start, head)) is not None:
             return rows
-        own = piece.split(b"\n")[:-1]
+        own = piece.split(b"\n")
+        own.pop()
         heads = line_heads(_fixed(part), len(_LAKE) - 1, _starts(part.start + start, own), map(len, own))
         return joined((heads, own))
 
     def _exact_rows(self, part: Part) -> bytes:
-        rows = list(_exact_rows(part))
-        heads = line_heads(_fixed(part), len(_LAKE), (start for start, _, _ in rows))
-        return joined((heads, (copy.text(text) + copy.blob(raw) for _, text, raw in rows)))
+        pieces = list(lines.split(part.block))
+        heads = line_heads(_fixed(part), len(_LAKE), (part.start + start for start, _ in pieces))
+        held = (lines.columns(line) for _, line in pieces)
+        return joined((heads, (copy.text(text) + copy.blob(raw) for text, raw in held)))
 
     def records(self, part: Part, shape: Shape, parsed: Piece[bytes]) -> bytes:
         """Return rows as COPY takes them."""
@@ -159,13 +158,11 @@ class PostgresqlLoader:
     def columns(self, rows: Sequence[bytes]) -> None:
         """Return nothing: rows are encoded."""
 
-    def load_records(self, connection: Connection, shape: Shape, rows: Sequence[bytes]) -> None:
+    def load_records(self, tables: Tables, shape: Shape, rows: Sequence[bytes]) -> None:
         """Load rows."""
-        copy.copy(connection, "clean_records", (*_CLEAN, *shape.columns), rows)
+        copy.copy(tables.connection, f"clean_records{tables.suffix}", (*_CLEAN, *shape.columns), rows)
 
-    def load_rejected(
-        self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
-    ) -> None:
+    def load_rejected(self, tables: Tables, part: Part, format_id: int, rejected: Sequence[Rejected]) -> None:
         """Load the rejected lines of a part."""
         rows = list(_rejected_rows(part, rejected))
         fixed = (*_fixed(part), copy.smallint(format_id))
@@ -174,11 +171,11 @@ class PostgresqlLoader:
             copy.integer(position) + copy.text(reason) + copy.text(text) + copy.blob(raw)
             for _, position, reason, text, raw in rows
         )
-        copy.copy(connection, "rejected_lines", _REJECTED, [joined((heads, fields))])
+        copy.copy(tables.connection, f"rejected_lines{tables.suffix}", _REJECTED, [joined((heads, fields))])
 
 
 def _fixed(part: Part) -> tuple[bytes, ...]:
-    return copy.integer(part.source_id), copy.day(part.day), copy.smallint(part.lane)
+    return copy.integer(part.source_id), copy.day(part.day)
 
 
 class _Target(NamedTuple):
@@ -209,14 +206,16 @@ class SqliteLoader:
         """Return how many columns one group has."""
         return len(encoded)
 
-    def load_lines(self, connection: Connection, part: Part) -> None:
+    def load_lines(self, tables: Tables, part: Part) -> None:
         """Load the lines of a part; a block of plain text goes as it is."""
         count = part.block.count(b"\n") + (not part.block.endswith(b"\n"))
         if lines.is_plain(part.block):
             rows = chain.from_iterable(_plain_pieces(part))
-            self._insert(connection, _Target("raw_logs", _shared(part), _LAKE[3:-1]), rows, count)
+            self._insert(tables.connection, _Target("raw_logs", _shared(part), _LAKE[2:-1]), rows, count)
         else:
-            self._insert(connection, _Target("raw_logs", _shared(part), _LAKE[3:]), _exact_rows(part), count)
+            self._insert(
+                tables.connection, _Target("raw_logs", _shared(part), _LAKE[2:]), _exact_rows(part), count
+            )
 
     def records(
         self, part: Part, shape: Shape, parsed: Piece[tuple[Any, ...]]
@@ -238,21 +237,19 @@ class SqliteLoader:
         """Return the values of the columns that are not empty."""
         return [columns for _, columns in rows]
 
-    def load_records(self, connection: Connection, shape: Shape, rows: Sequence[Any]) -> None:  # noqa: ARG002
+    def load_records(self, tables: Tables, shape: Shape, rows: Sequence[Any]) -> None:  # noqa: ARG002
         """Load rows."""
         for (columns, fixed), alike in groupby(rows, lambda each: (tuple(each[1]), each[0])):
             pieces = [piece.values() for _, piece in alike]
             count = sum(len(next(iter(piece))) for piece in pieces)
             whole = chain.from_iterable(zip(*piece, strict=True) for piece in pieces)
-            self._insert(connection, _Target("clean_records", fixed, columns), whole, count)
+            self._insert(tables.connection, _Target("clean_records", fixed, columns), whole, count)
 
-    def load_rejected(
-        self, connection: Connection, part: Part, format_id: int, rejected: Sequence[Rejected]
-    ) -> None:
+    def load_rejected(self, tables: Tables, part: Part, format_id: int, rejected: Sequence[Rejected]) -> None:
         """Load the rejected lines of a part."""
         fixed = {**_shared(part), "format_id": str(format_id)}
-        target = _Target("rejected_lines", fixed, _REJECTED[4:])
-        self._insert(connection, target, _rejected_rows(part, rejected), len(rejected))
+        target = _Target("rejected_lines", fixed, _REJECTED[3:])
+        self._insert(tables.connection, target, _rejected_rows(part, rejected), len(rejected))
 
     @staticmethod
     def _insert(connection: Connection, target: _Target, rows: Iterable[tuple[Any, ...]], count: int) -> None:

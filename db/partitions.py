@@ -16,16 +16,28 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection, Engine, text
 
 from db.engine import transaction
-from db.lanes import LANES
 
 #: The partitioned tables.
 TABLES = ("raw_logs", "clean_records", "rejected_lines")
+#: Tables of a month, for as many writers of one stage at once.
+LANES = 4
 #: Months that have their partitions before they begin.
 MONTHS_AHEAD = 2
 #: The owner's function that does the same for a role that owns no table (db/roles.py).
 PREPARE = "sluice_prepare_partitions"
 #: Those for retention, which keep a past month's rows as they are, and drop them.
 HOLD, DROP = "sluice_hold_partition", "sluice_drop_partition"
+#: What gives the lanes of `parent` its right to INSERT, in the language of PostgreSQL's functions.
+SHARE = """
+    FOR part, grantee IN
+        SELECT tree.relid, acl.grantee FROM pg_class AS own, pg_partition_tree(parent::regclass) AS tree,
+            aclexplode(own.relacl) AS acl
+        WHERE own.oid = parent::regclass AND tree.isleaf AND tree.level = 2
+            AND acl.privilege_type = 'INSERT' AND acl.grantee NOT IN (0, own.relowner)
+    LOOP
+        EXECUTE format('GRANT INSERT ON %s TO %s', part, grantee);
+    END LOOP;
+"""
 #: Key of the advisory lock under which partitions are made; any number that no one else uses.
 PARTITION_LOCK = 0x51_0C_1C_E1
 
@@ -159,18 +171,27 @@ def _make(connection: Connection, table: str, month: date) -> None:
     steps = (
         # Attached and not created in place, which would lock the whole table against readers and writers.
         f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES) PARTITION BY LIST (lane)",
-        *(
-            f"CREATE TABLE {lane_name(name, lane)} PARTITION OF {name} {_bound(lane)}"
-            for lane in range(LANES)
-        ),
+        *(step for lane in range(LANES) for step in _lane_steps(name, lane)),
         # Whoever stored into the default partition meanwhile would make the last step fail.
         f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
         f"WITH moved AS (DELETE FROM {rows} RETURNING *) INSERT INTO {name} SELECT * FROM moved",  # noqa: S608
         f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
+        share_lanes(table),
     )
     for step in steps:
         connection.execute(text(step))
 
 
-def _bound(lane: int) -> str:
-    return f"FOR VALUES IN ({lane})" if lane < LANES - 1 else "DEFAULT"
+def _lane_steps(partition: str, lane: int) -> tuple[str, str]:
+    name = lane_name(partition, lane)
+    values = f"FOR VALUES IN ({lane})" if lane < LANES - 1 else "DEFAULT"
+    return (
+        f"CREATE TABLE {name} PARTITION OF {partition} {values}",
+        # For loads that name the table: their rows do not name the lane.
+        f"ALTER TABLE {name} ALTER COLUMN lane SET DEFAULT {lane}",
+    )
+
+
+def share_lanes(table: str) -> str:
+    """Return the statement that lets who may add rows to a table do so in its lanes, which loads name."""
+    return f"DO $$ DECLARE parent text := '{table}'; part regclass; grantee regrole; BEGIN {SHARE} END $$"

@@ -22,8 +22,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import make_url, text
 
 from db.engine import make_engine, transaction
-from db.lanes import LANES
-from db.partitions import DROP, HOLD, MONTHS_AHEAD, PARTITION_LOCK, PREPARE, TABLES
+from db.partitions import DROP, HOLD, LANES, MONTHS_AHEAD, PARTITION_LOCK, PREPARE, SHARE, TABLES, share_lanes
 
 #: The roles that processes and people log in with.
 LAKE, CLEAN, BEAT, MAINTENANCE, READER, WEB = "lake", "clean", "beat", "maintenance", "reader", "web"
@@ -91,7 +90,7 @@ GRANTS: dict[str, dict[str, str]] = {
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {name}() RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE parent text; month date; part text; rest text;
+DECLARE parent text; month date; name text; rest text; part regclass; grantee regrole;
 BEGIN
     PERFORM pg_advisory_xact_lock({lock});
     FOREACH parent IN ARRAY ARRAY[{tables}] LOOP
@@ -101,22 +100,24 @@ BEGIN
             'date_trunc(''month'', now() AT TIME ZONE ''UTC'') + interval ''{months} months'', '
             'interval ''1 month'')::date UNION SELECT date_trunc(''month'', stored_on)::date FROM %I '
             'ORDER BY 1', rest) LOOP
-            part := parent || to_char(month, '"_"YYYY"_"MM');
-            CONTINUE WHEN to_regclass(part) IS NOT NULL;
+            name := parent || to_char(month, '"_"YYYY"_"MM');
+            CONTINUE WHEN to_regclass(name) IS NOT NULL;
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL EXCLUDING INDEXES) '
-                'PARTITION BY LIST (lane)', part, parent);
+                'PARTITION BY LIST (lane)', name, parent);
             FOR lane IN 0..{last_lane} LOOP
-                EXECUTE format('CREATE TABLE %I PARTITION OF %I %s', part || '_' || lane, part,
+                EXECUTE format('CREATE TABLE %I PARTITION OF %I %s', name || '_' || lane, name,
                     CASE WHEN lane < {last_lane} THEN format('FOR VALUES IN (%s)', lane) ELSE 'DEFAULT' END);
+                EXECUTE format('ALTER TABLE %I ALTER COLUMN lane SET DEFAULT %s', name || '_' || lane, lane);
             END LOOP;
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', rest);
             EXECUTE format(
                 'WITH moved AS (DELETE FROM %I WHERE stored_on >= %L AND stored_on < %L RETURNING *) '
-                'INSERT INTO %I SELECT * FROM moved', rest, month, month + interval '1 month', part);
+                'INSERT INTO %I SELECT * FROM moved', rest, month, month + interval '1 month', name);
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                parent, part, month, (month + interval '1 month')::date);
-            RETURN NEXT part;
+                parent, name, month, (month + interval '1 month')::date);
+            RETURN NEXT name;
         END LOOP;
+{share}
     END LOOP;
 END $$"""
 
@@ -163,6 +164,7 @@ def statements(database: str, prefix: str, passwords: Mapping[str, str]) -> list
     return [
         *_closed(database),
         *(line for role in ROLES for line in _role(database, role, prefix, passwords.get(role))),
+        *map(share_lanes, TABLES),
         *_preparation(),
         f"GRANT EXECUTE ON FUNCTION {PREPARE}() TO {_quoted(role_name(MAINTENANCE, prefix))}",
         *_retention(prefix),
@@ -215,9 +217,8 @@ def _quoted(name: str) -> str:
 
 def _preparation() -> Iterator[str]:
     tables = ", ".join(f"'{table}'" for table in TABLES)
-    yield _FUNCTION.format(
-        name=PREPARE, lock=PARTITION_LOCK, months=MONTHS_AHEAD, tables=tables, last_lane=LANES - 1
-    )
+    figures = {"months": MONTHS_AHEAD, "last_lane": LANES - 1}
+    yield _FUNCTION.format(name=PREPARE, lock=PARTITION_LOCK, tables=tables, share=SHARE, **figures)
     yield f"REVOKE ALL ON FUNCTION {PREPARE}() FROM PUBLIC"
 
 

@@ -1,6 +1,6 @@
 """One batch into one stage, in one transaction: segment and rows, or nothing; numbers are given ahead."""
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,24 +12,17 @@ from db.careful import load_carefully
 from db.conflicts import keep_conflicts
 from db.engine import transaction
 from db.faults import ValuesRefused
-from db.lanes import Lane
+from db.lanes import Lane, Tables
 from db.ledger import CLEAN, LAKE, Won
 from db.load import Part, Shape, loader_of
+from db.recognition import agreed, format_of, named, shown
 from db.sources import Catalogue, Known
 from pipeline import failpoint
 from pipeline.batch import Batch
 from pipeline.enrich.enrichment import NOTHING, Enrichment
 from pipeline.enrich.parsers import Parsers
-from pipeline.errors import ConfigurationError, PermanentError
-from pipeline.formats import get_format, scores
-from pipeline.formats.detection import recognised
 from pipeline.formats.line import LogFormat
 from pipeline.formats.parse import Rejected, collector_paused
-
-log = logging.getLogger(__name__)
-
-#: Format whose reasons a person reads where none was recognised.
-FALLBACK_FORMAT = "combined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +83,14 @@ class _Store:
     def _prepare(self, batch: Batch) -> None:
         """Do ahead of the transaction what others would wait for: number what is new."""
         if self._catalogue.known(batch.source) is None:
-            self._catalogue.forget()
-            with transaction(self._engine) as connection:
-                self._number(connection, batch)
-            self._catalogue.keep()
+            self._number(lambda connection: self._catalogue.source(connection, batch.source))
 
-    def _number(self, connection: Connection, batch: Batch) -> None:
-        self._catalogue.source(connection, batch.source)
+    def _number(self, find: Callable[[Connection], object]) -> None:
+        """Find or add a number in a transaction of its own: whoever wants the same waits no longer."""
+        self._catalogue.forget()
+        with transaction(self._engine) as connection:
+            find(connection)
+        self._catalogue.keep()
 
     def within(self, connection: Connection, batch: Batch, *, careful: bool = False) -> Stored:
         """Store a batch as part of the caller's transaction, which rolls back on any error.
@@ -121,10 +115,6 @@ class _Store:
         """Load a part and return how many of its lines were rejected."""
         raise NotImplementedError
 
-    def _part(self, connection: Connection, known: Known, won: Won, now: datetime) -> Part:
-        """Return what was won as a part of this transaction's lane."""
-        return Part(known.id, won.batch.start, won.batch.block, now.date(), self._lane.take(connection))
-
 
 class LakeStore(_Store):
     """The lake: every line, byte for byte."""
@@ -132,7 +122,8 @@ class LakeStore(_Store):
     stage = LAKE
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:  # noqa: ARG002
-        self._loader.load_lines(connection, self._part(connection, known, won, now))
+        part = Part(known.id, won.batch.start, won.batch.block, now.date())
+        self._loader.load_lines(self._lane.enter(connection, part.day), part)
         return 0
 
 
@@ -184,19 +175,24 @@ class CleanStore(_Store):
         return self._load(connection, known, won, now, careful)
 
     def _prepare(self, batch: Batch) -> None:
+        named(batch)  # before a source has it
+        is_new = self._catalogue.known(batch.source) is None
         super()._prepare(batch)
         self._ahead = None
         known = self._catalogue.known(batch.source)
-        format_ = None if known is None else _format_of(batch, known)
+        if is_new and known is not None:
+            self._number_format(batch, known)
+            known = self._catalogue.known(batch.source)
+        format_ = None if known is None else format_of(batch, known)
         format_id = None if format_ is None else self._catalogue.known_format_id(format_)
         if known is not None and format_ is not None and format_id is not None:
             now = datetime.now(UTC)
-            part = Part(known.id, batch.start, batch.block, now.date(), self._lane.number)
+            part = Part(known.id, batch.start, batch.block, now.date())
             self._ahead = self._parse(part, format_, format_id, now)
 
-    def _number(self, connection: Connection, batch: Batch) -> None:
-        known = self._catalogue.source(connection, batch.source)
-        self._catalogue.format_id(connection, self._format(connection, known, batch))
+    def _number_format(self, batch: Batch, known: Known) -> None:
+        format_ = format_of(batch, known) or shown(batch)
+        self._number(lambda connection: agreed(connection, self._catalogue, known, batch, format_))
 
     def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
         parser = self._parsers.in_pieces(format_)
@@ -214,39 +210,39 @@ class CleanStore(_Store):
         return _Parsed(part, format_, at, shape, rows, rejected, tally)
 
     def _load(self, connection: Connection, known: Known, won: Won, now: datetime, careful: bool) -> int:
-        format_ = self._format(connection, known, won.batch)
+        has = format_of(won.batch, known) or shown(won.batch)
+        format_ = agreed(connection, self._catalogue, known, won.batch, has)
         format_id = self._catalogue.format_id(connection, format_)
-        part = self._part(connection, known, won, now)
+        part = Part(known.id, won.batch.start, won.batch.block, now.date())
         parsed, self._ahead = self._ahead, None
         if parsed is None or parsed.part != part or parsed.shape.format_id != format_id:
             parsed = self._parse(part, format_, format_id, won.stored_at or now)
-        rejected = self._load_records(connection, parsed, careful)
+        tables = self._lane.enter(connection, part.day)
+        rejected = self._load_records(tables, parsed, careful)
         tally = [parsed.tally]
         if parsed.rejected:
             mixed = won.batch.source.format == "auto"
-            rejected += self._load_rest(connection, parsed, mixed, careful, tally)
+            rejected += self._load_rest(tables, parsed, mixed, careful, tally)
         if rejected:
-            self._loader.load_rejected(connection, part, format_id, rejected)
+            self._loader.load_rejected(tables, part, format_id, rejected)
         # What the database refused is counted above all the same: then SQL counts what it did not.
         counted = None if careful else self._counter.joined(tally)
         ledger.settle(connection, won.segment_id, format_id, len(rejected), counted)
         return len(rejected)
 
-    def _load_records(self, connection: Connection, parsed: _Parsed, careful: bool) -> list[Rejected]:
+    def _load_records(self, tables: Tables, parsed: _Parsed, careful: bool) -> list[Rejected]:
         """Load the accepted lines; return those that the database refuses."""
         if not careful:
             if parsed.rows:
-                self._loader.load_records(connection, parsed.shape, parsed.rows)
+                self._loader.load_records(tables, parsed.shape, parsed.rows)
             return []
         part, parser = parsed.part, self._parsers.in_pieces(parsed.format)
         shape = Shape(parsed.shape.format_id, parser.format.columns)
         pieces = parser.pieces(part.block, part.start, parsed.at)
-        return [
-            line for piece in pieces for line in load_carefully(self._loader, connection, part, shape, piece)
-        ]
+        return [line for piece in pieces for line in load_carefully(self._loader, tables, part, shape, piece)]
 
     def _load_rest(
-        self, connection: Connection, parsed: _Parsed, mixed: bool, careful: bool, tally: list[bytes]
+        self, tables: Tables, parsed: _Parsed, mixed: bool, careful: bool, tally: list[bytes]
     ) -> list[Rejected]:
         """Load what of the rejected lines is a partial record or one of another format; return the others.
 
@@ -255,40 +251,11 @@ class CleanStore(_Store):
         rest = self._parsers.rest().read(parsed.format, parsed.rejected, mixed=mixed, at=parsed.at)
         refused: list[Rejected] = []
         for recovered in rest.recovered:
-            shape = Shape(self._catalogue.format_id(connection, recovered.format), recovered.columns)
+            shape = Shape(self._catalogue.format_id(tables.connection, recovered.format), recovered.columns)
             if careful:
-                refused += load_carefully(self._loader, connection, parsed.part, shape, recovered.lines)
+                refused += load_carefully(self._loader, tables, parsed.part, shape, recovered.lines)
             else:
                 rows = self._loader.records(parsed.part, shape, recovered.lines)
-                self._loader.load_records(connection, shape, [rows])
+                self._loader.load_records(tables, shape, [rows])
                 tally.append(self._counter.count(shape, [recovered.lines], [rows]))
         return rest.rejected + refused
-
-    def _format(self, connection: Connection, known: Known, batch: Batch) -> LogFormat:
-        format_ = _format_of(batch, known)
-        if format_ is not None:
-            return format_
-        found = recognised(scores(batch.block))
-        if found is None:
-            # Not remembered: the next block may show what this source is.
-            return get_format(FALLBACK_FORMAT)
-        log.info(
-            "%s is recognised as %s: %.0f %% of a sample of lines, %.0f %% more than the next format has",
-            ascii(batch.source.path), found.format.name, 100 * found.share, 100 * found.margin,
-        )  # fmt: skip
-        return get_format(self._catalogue.recognise(connection, batch.source, known, found.format.name))
-
-
-def _format_of(batch: Batch, known: Known) -> LogFormat | None:
-    """Return the format that the batch names or its source has, None where it has yet to be recognised."""
-    if batch.source.format != "auto":
-        return _named(batch.source.format)
-    return None if known.format is None else get_format(known.format)
-
-
-def _named(name: str) -> LogFormat:
-    try:
-        return get_format(name)
-    except ConfigurationError as error:
-        # For the watcher that is a wrong setting; for this one batch, waiting would not change its name.
-        raise PermanentError(f"the batch names a format that is not known here: {error}") from error

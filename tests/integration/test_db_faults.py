@@ -49,7 +49,7 @@ def test_no_server_is_waited_for() -> None:
 def test_missing_tables_are_a_matter_of_configuration(engine: Engine) -> None:
     """A table that is not there is not waited for: the message says which command makes it."""
     with transaction(engine) as connection:
-        connection.execute(text("ALTER TABLE raw_logs RENAME TO away"))
+        connection.execute(text("ALTER TABLE segments RENAME TO away"))
 
     with pytest.raises(ConfigurationError, match="python -m pipeline migrate") as caught:
         LakeStore(engine).store(BATCH)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 
 import pytest
 from alembic import command
@@ -10,17 +11,17 @@ from sqlalchemy import Engine, text
 from db import schema
 from db.audit import audit
 from db.engine import make_engine, reading, transaction
-from db.lanes import LANES, Lane
+from db.lanes import Lane, Tables
 from db.ledger import CLEAN, LAKE
-from db.partitions import lane_name, partition_name, prepare
+from db.partitions import LANES, lane_name, partition_name, prepare
 from db.rebuild import rebuild
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.generate import generate_lines
-from tests.integration.test_db_partitions import this_month
 
 SOURCE = Source("cd" * 16, "web-1", "/log", format="combined")
 BLOCKS = [b"".join(generate_lines(20, seed=seed)) + b"no log line\n" for seed in range(LANES + 1)]
+TODAY = datetime.now(UTC).date()
 TABLES = {"raw_logs": 21, "clean_records": 20, "rejected_lines": 1}
 
 
@@ -30,6 +31,11 @@ def postgresql(postgresql_url: str) -> Iterator[Engine]:
     engine = make_engine(postgresql_url)
     yield engine
     engine.dispose()
+
+
+def suffix(lane: int) -> str:
+    """Return what follows the names of the tables of a lane this month."""
+    return lane_name(partition_name("", TODAY), lane)
 
 
 def batches() -> Iterator[Batch]:
@@ -42,17 +48,10 @@ def batches() -> Iterator[Batch]:
 
 def rows_by_lane(engine: Engine, table: str) -> list[int]:
     """Return the rows in each lane's table of this month."""
-    month = partition_name(table, this_month())
+    month = partition_name(table, TODAY)
     with reading(engine) as connection:
         counts = [f"SELECT count(*) FROM {lane_name(month, lane)}" for lane in range(LANES)]
         return [connection.execute(text(count)).scalar_one() for count in counts]
-
-
-def columns_by_place(engine: Engine) -> list[tuple[object, ...]]:
-    """Return what the clean records say, in order."""
-    query = "SELECT line_start, timestamp, ip, path, status, size_bytes FROM clean_logs ORDER BY line_start"
-    with reading(engine) as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
 
 
 @pytest.mark.parametrize("alike", [True, False], ids=["same first lane", "own first lanes"])
@@ -82,39 +81,20 @@ def test_a_lane_is_kept_while_nobody_else_is_in_it(postgresql: Engine) -> None:
     first, second = (Lane(CLEAN, "postgresql") for _ in range(2))
     first.number = second.number = 2
     with transaction(postgresql) as one, transaction(postgresql) as other:
-        assert (first.take(one), first.take(one)) == (2, 2)
-        moved = second.take(other)
-        assert moved != 2
-        assert Lane(LAKE, "postgresql").take(other) in range(LANES)  # another stage's lanes are others
+        assert [first.enter(one, TODAY).suffix for _ in range(2)] == [suffix(2)] * 2
+        moved = second.enter(other, TODAY).suffix
+        assert moved != suffix(2)
+        lake = Lane(LAKE, "postgresql")  # another stage's lanes are others
+        assert lake.enter(other, TODAY).suffix == suffix(lake.number)
 
     with transaction(postgresql) as one, transaction(postgresql) as other:
-        assert second.take(other) == moved
-        assert first.take(one) == 2
-
-
-def test_a_batch_that_was_parsed_for_another_lane_is_stored_alike(postgresql: Engine) -> None:
-    """Rows made before the transaction, for a lane that is taken by then, are made again."""
-    batch = Batch(SOURCE, 0, BLOCKS[0])
-    CleanStore(postgresql).store(batch)
-    expected = columns_by_place(postgresql)
-    with transaction(postgresql) as connection:
-        for table in ("segments", "clean_records", "rejected_lines"):
-            connection.execute(text(f"DELETE FROM {table}"))
-    store, other = CleanStore(postgresql), Lane(CLEAN, "postgresql")
-    store._lane.number = other.number = 1
-
-    with transaction(postgresql) as connection:
-        other.take(connection)
-        store.store(batch)
-
-    assert store._lane.number != 1
-    assert rows_by_lane(postgresql, "clean_records")[store._lane.number] == 20
-    assert columns_by_place(postgresql) == expected
+        assert second.enter(other, TODAY).suffix == moved
+        assert first.enter(one, TODAY).suffix == suffix(2)
 
 
 def test_a_month_of_an_older_version_goes_on_as_one_table(postgresql: Engine) -> None:
     """After the migration a month with rows takes every lane; what comes later has lanes, and back again."""
-    month = partition_name("raw_logs", this_month())
+    month = partition_name("raw_logs", TODAY)
     first, second, *_ = batches()
     LakeStore(postgresql).store(first)
     with transaction(postgresql) as connection:
@@ -140,5 +120,5 @@ def test_sqlite_has_one_lane(sqlite_url: str) -> None:
     """One writer needs no second one, and no statement for it."""
     engine = make_engine(sqlite_url)
     with transaction(engine) as connection:
-        assert [Lane(CLEAN, "sqlite").take(connection) for _ in range(2)] == [0, 0]
+        assert Lane(CLEAN, "sqlite").enter(connection, TODAY) == Tables(connection)
     engine.dispose()

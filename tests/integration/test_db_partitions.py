@@ -11,8 +11,7 @@ from sqlalchemy import Engine, text
 
 from db.audit import audit
 from db.engine import make_engine, reading, transaction
-from db.lanes import LANES
-from db.partitions import TABLES, following, partition_name, prepare
+from db.partitions import LANES, TABLES, following, partition_name, prepare
 from db.rebuild import rebuild
 from db.store import CleanStore, LakeStore
 from db.summaries import summarise
