@@ -59,7 +59,7 @@ def test_mounts_that_cannot_be_read_refuse_nothing(tmp_path: Path) -> None:
 
 
 def test_clean_records_have_the_columns_of_the_formats() -> None:
-    """The table has a column for each field that a format may fill, and beside them only its place and lane."""
+    """The table has a column for each field that a format may fill, and beside them its place and lane."""
     columns = {column.name for column in CleanRecord.__table__.columns}
 
     assert {"source_id", "stored_on", "line_start", "lane", "format_id", *COLUMNS} == columns
