@@ -14,7 +14,7 @@ The three tables of lines have no foreign keys and, on PostgreSQL, no keys at al
 the same transaction keeps a line from being stored twice. There they are partitioned by the month of storing
 and by the writer (see partitions.py, lanes.py); SQLite orders their rows by (source_id, line_start), which
 measured as fast as no order.
-Fixed-width columns stand first: no padding.
+Fixed-width columns stand first, but for `lane`, which came later: no padding.
 """
 
 import uuid

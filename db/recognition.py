@@ -52,11 +52,10 @@ def shown(batch: Batch) -> LogFormat | None:
 def agreed(
     connection: Connection, catalogue: Catalogue, known: Known, batch: Batch, format_: LogFormat | None
 ) -> LogFormat:
-    """Return the format that stands for a batch that has or shows the given one, numbered."""
+    """Return the format that stands for a batch that has or shows the given one."""
     if format_ is None:
         # Not remembered: the next block may show what this source is.
-        format_ = get_format(FALLBACK_FORMAT)
-    elif format_of(batch, known) is None:
-        format_ = get_format(catalogue.recognise(connection, batch.source, known, format_.name))
-    catalogue.format_id(connection, format_)
+        return get_format(FALLBACK_FORMAT)
+    if format_of(batch, known) is None:
+        return get_format(catalogue.recognise(connection, batch.source, known, format_.name))
     return format_

@@ -191,8 +191,13 @@ class CleanStore(_Store):
             self._ahead = self._parse(part, format_, format_id, now)
 
     def _number_format(self, batch: Batch, known: Known) -> None:
-        format_ = format_of(batch, known) or shown(batch)
-        self._number(lambda connection: agreed(connection, self._catalogue, known, batch, format_))
+        has = format_of(batch, known) or shown(batch)  # before the transaction: it takes a while
+
+        def find(connection: Connection) -> None:
+            format_ = agreed(connection, self._catalogue, known, batch, has)
+            self._catalogue.format_id(connection, format_)
+
+        self._number(find)
 
     def _parse(self, part: Part, format_: LogFormat, format_id: int, at: datetime) -> _Parsed:
         parser = self._parsers.in_pieces(format_)

@@ -147,7 +147,7 @@ def _blocks(
 ) -> Iterator[tuple[_Wanted, list[tuple[int, bytes]]]]:
     """Yield each wanted segment with place and bytes of its parts as soon as its last line came by.
 
-    Lines lie in the order of storing: in memory are as many segments as were being stored at once.
+    Lines of a lane lie in the order of storing: in memory are as many segments as were being stored at once.
     """
     starts = {source_id: [segment.start for segment in segments] for source_id, segments in wanted.items()}
     place = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from alembic import command
@@ -21,7 +21,6 @@ from pipeline.generate import generate_lines
 
 SOURCE = Source("cd" * 16, "web-1", "/log", format="combined")
 BLOCKS = [b"".join(generate_lines(20, seed=seed)) + b"no log line\n" for seed in range(LANES + 1)]
-TODAY = datetime.now(UTC).date()
 TABLES = {"raw_logs": 21, "clean_records": 20, "rejected_lines": 1}
 
 
@@ -33,9 +32,14 @@ def postgresql(postgresql_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def today() -> date:
+    """Return the day on which rows are stored now."""
+    return datetime.now(UTC).date()
+
+
 def suffix(lane: int) -> str:
     """Return what follows the names of the tables of a lane this month."""
-    return lane_name(partition_name("", TODAY), lane)
+    return lane_name(partition_name("", today()), lane)
 
 
 def batches() -> Iterator[Batch]:
@@ -48,7 +52,7 @@ def batches() -> Iterator[Batch]:
 
 def rows_by_lane(engine: Engine, table: str) -> list[int]:
     """Return the rows in each lane's table of this month."""
-    month = partition_name(table, TODAY)
+    month = partition_name(table, today())
     with reading(engine) as connection:
         counts = [f"SELECT count(*) FROM {lane_name(month, lane)}" for lane in range(LANES)]
         return [connection.execute(text(count)).scalar_one() for count in counts]
@@ -81,24 +85,26 @@ def test_a_lane_is_kept_while_nobody_else_is_in_it(postgresql: Engine) -> None:
     first, second = (Lane(CLEAN, "postgresql") for _ in range(2))
     first.number = second.number = 2
     with transaction(postgresql) as one, transaction(postgresql) as other:
-        assert [first.enter(one, TODAY).suffix for _ in range(2)] == [suffix(2)] * 2
-        moved = second.enter(other, TODAY).suffix
+        assert [first.enter(one, today()).suffix for _ in range(2)] == [suffix(2)] * 2
+        moved = second.enter(other, today()).suffix
         assert moved != suffix(2)
         lake = Lane(LAKE, "postgresql")  # another stage's lanes are others
-        assert lake.enter(other, TODAY).suffix == suffix(lake.number)
+        assert lake.enter(other, today()).suffix == suffix(lake.number)
 
     with transaction(postgresql) as one, transaction(postgresql) as other:
-        assert second.enter(other, TODAY).suffix == moved
-        assert first.enter(one, TODAY).suffix == suffix(2)
+        assert second.enter(other, today()).suffix == moved
+        assert first.enter(one, today()).suffix == suffix(2)
 
 
 def test_a_month_of_an_older_version_goes_on_as_one_table(postgresql: Engine) -> None:
     """After the migration a month with rows takes every lane; what comes later has lanes, and back again."""
-    month = partition_name("raw_logs", TODAY)
+    month = partition_name("raw_logs", today())
     first, second, *_ = batches()
     LakeStore(postgresql).store(first)
     with transaction(postgresql) as connection:
         command.downgrade(schema._config(connection), "0014")
+        older = "sluice_drop_partition(text, date)"
+        connection.execute(text(f"CREATE FUNCTION {older} RETURNS void LANGUAGE sql AS ''"))
     with reading(postgresql) as connection:
         assert connection.execute(text(f"SELECT count(*) FROM ONLY {month}")).scalar() == 21
 
@@ -109,6 +115,8 @@ def test_a_month_of_an_older_version_goes_on_as_one_table(postgresql: Engine) ->
 
     with reading(postgresql) as connection:
         assert connection.execute(text(f"SELECT count(*) FROM ONLY {month}")).scalar() == 42
+        # An older retention would count no rows in a month of lanes, and drop it.
+        assert connection.execute(text(f"SELECT to_regprocedure('{older}')")).scalar() is None
         leaves = "SELECT count(*) FROM pg_partition_tree('raw_logs') WHERE isleaf"
         assert connection.execute(text(leaves)).scalar() == 2 + 2 * LANES  # this month, the rest, two months
     assert prepare(postgresql) == []
@@ -117,8 +125,8 @@ def test_a_month_of_an_older_version_goes_on_as_one_table(postgresql: Engine) ->
 
 
 def test_sqlite_has_one_lane(sqlite_url: str) -> None:
-    """One writer needs no second one, and no statement for it."""
+    """One writer needs no second one: lines go into the table itself."""
     engine = make_engine(sqlite_url)
     with transaction(engine) as connection:
-        assert Lane(CLEAN, "sqlite").enter(connection, TODAY) == Tables(connection)
+        assert Lane(CLEAN, "sqlite").enter(connection, today()) == Tables(connection)
     engine.dispose()

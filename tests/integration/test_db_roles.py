@@ -14,6 +14,7 @@ from db import alerting, overview, partitions, roles
 from db.audit import audit
 from db.detecting import Look
 from db.engine import make_engine, transaction
+from db.lanes import Lane
 from db.retention import UNCOUNTED, expire
 from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES, WEB
 from db.store import CleanStore, LakeStore
@@ -209,6 +210,30 @@ def test_maintenance_prepares_months_that_it_does_not_own(provisioned: str) -> N
         owners = "SELECT count(DISTINCT relowner) FROM pg_class WHERE relname LIKE 'raw_logs%'"
         assert connection.execute(text(owners)).scalar() == 1
     assert partitions.prepare(mender) == partitions.prepare(owner) == []
+    for engine in (owner, mender):
+        engine.dispose()
+
+
+@pytest.mark.parametrize("maker", ["the owner", "the owner's function"])
+def test_pools_load_into_the_lanes_of_months_made_later(provisioned: str, maker: str) -> None:
+    """Whoever makes a month after the roles were made: each pool may name the tables of its lane."""
+    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
+    with transaction(owner) as connection:
+        for table in partitions.TABLES:
+            for month in partitions.months(connection, table):
+                connection.execute(text(f"DROP TABLE {partitions.partition_name(table, month)}"))
+    partitions.prepare(owner if maker == "the owner" else mender)
+
+    for stage, store, table in ((LAKE, LakeStore, "raw_logs"), (CLEAN, CleanStore, "clean_records")):
+        pool, today = make_engine(as_role(provisioned, stage)), datetime.now(UTC).date()
+        with transaction(pool) as connection:
+            assert Lane(stage, "postgresql").enter(connection, today).suffix
+        assert store(pool).store(Batch(SOURCE, BATCH.end, BATCH.block)).new_bytes == len(BATCH.block)
+        with transaction(owner) as connection:
+            home = connection.execute(text(f"SELECT DISTINCT tableoid::regclass::text FROM {table}")).scalar()
+        month = partitions.partition_name(table, today)
+        assert home in [partitions.lane_name(month, lane) for lane in range(partitions.LANES)]
+        pool.dispose()
     for engine in (owner, mender):
         engine.dispose()
 

@@ -9,6 +9,8 @@ branch_labels = None
 depends_on = None
 
 _TABLES = ("raw_logs", "clean_records", "rejected_lines")
+# An older version's retention counts no rows in a month of lanes, and would drop it by these functions.
+_FUNCTIONS_OF_OLDER_RETENTION = ("sluice_hold_partition(text, date)", "sluice_drop_partition(text, date)")
 # They are made again, with lanes, when the migrations are done; a month with rows stays one table.
 _DROP_EMPTY_MONTHS = """
 DO $$
@@ -51,6 +53,9 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("lane", sa.SmallInteger, nullable=False, server_default="0"))
         if op.get_bind().dialect.name == "postgresql":
             op.execute(_DROP_EMPTY_MONTHS.format(table=table))
+    if op.get_bind().dialect.name == "postgresql":
+        for function in _FUNCTIONS_OF_OLDER_RETENTION:
+            op.execute(f"DROP FUNCTION IF EXISTS {function}")
 
 
 def downgrade() -> None:
