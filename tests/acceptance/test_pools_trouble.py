@@ -73,13 +73,13 @@ def test_unknown_error_is_tried_again_and_then_a_dead_letter(on_servers: System)
     assert queue_depths(on_servers.settings)[LAKE] == (0, 0)
 
 
-def test_batches_wait_for_a_missing_table(on_servers: System) -> None:
+def test_batches_wait_for_a_missing_column(on_servers: System) -> None:
     """A schema that is behind fails every batch: they wait for a person, and none becomes a dead letter."""
     on_servers.start_both()
-    _execute(on_servers, "ALTER TABLE clean_records RENAME TO elsewhere")
+    _execute(on_servers, "ALTER TABLE clean_records RENAME COLUMN line_start TO elsewhere")
     on_servers.publish(make_batch())
     wait_until(lambda: "python -m pipeline migrate" in on_servers.logs, "the pool to say what to do")
-    _execute(on_servers, "ALTER TABLE elsewhere RENAME TO clean_records")
+    _execute(on_servers, "ALTER TABLE clean_records RENAME COLUMN elsewhere TO line_start")
     on_servers.wait_for_rows(10)
 
     assert queue_depths(on_servers.settings)[CLEAN].dead == 0
