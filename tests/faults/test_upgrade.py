@@ -36,7 +36,9 @@ def git(*arguments: str) -> bytes:
 @pytest.fixture
 def older(tmp_path: Path) -> Role:
     """Return the role of a child of the last version with an older schema."""
-    commits = git("log", "-1", "--format=%H", "--", "db/migrations/versions").decode().split()
+    commits = (
+        git("log", "-1", "--diff-filter=A", "--format=%H", "--", "db/migrations/versions").decode().split()
+    )
     if not commits:
         pytest.skip("this checkout has no commit with a migration: there is no older version to run")
     with tarfile.open(fileobj=io.BytesIO(git("archive", f"{commits[0]}~1"))) as archive:
