@@ -201,7 +201,7 @@ class _Line(Base):
     source_id: Mapped[int]
     stored_on: Mapped[date]
     line_start: Mapped[int] = mapped_column(BigInteger)
-    lane: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
+    lane: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # The mapper needs a key to tell rows apart; PostgreSQL gets none (see the module's docstring).

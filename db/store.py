@@ -178,11 +178,10 @@ class CleanStore(_Store):
         named(batch)  # before a source has it
         is_new = self._catalogue.known(batch.source) is None
         super()._prepare(batch)
+        if is_new:
+            self._number_format(batch)
         self._ahead = None
         known = self._catalogue.known(batch.source)
-        if is_new and known is not None:
-            self._number_format(batch, known)
-            known = self._catalogue.known(batch.source)
         format_ = None if known is None else format_of(batch, known)
         format_id = None if format_ is None else self._catalogue.known_format_id(format_)
         if known is not None and format_ is not None and format_id is not None:
@@ -190,7 +189,9 @@ class CleanStore(_Store):
             part = Part(known.id, batch.start, batch.block, now.date())
             self._ahead = self._parse(part, format_, format_id, now)
 
-    def _number_format(self, batch: Batch, known: Known) -> None:
+    def _number_format(self, batch: Batch) -> None:
+        known = self._catalogue.known(batch.source)
+        assert known is not None, "it was numbered just before"
         has = format_of(batch, known) or shown(batch)  # before the transaction: it takes a while
 
         def find(connection: Connection) -> None:
