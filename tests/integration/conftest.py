@@ -9,9 +9,11 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from db import counting, minutes
+from db.engine import make_engine
 from pipeline.formats import FORMATS
 from pipeline.settings import Settings
 from tests.integration.changed_format import SetFormat
+from tests.integration.provisioned import forget_roles, provision
 from tests.integration.removing import fill
 from tests.integration.shipper import Shipper
 
@@ -33,6 +35,22 @@ def rabbitmq(broker: str, tmp_path: Path) -> Settings:
 def formats(monkeypatch: pytest.MonkeyPatch) -> SetFormat:
     """A function that puts a format in the place of the built-in one."""
     return lambda format_: monkeypatch.setitem(FORMATS, format_.name, format_)
+
+
+@pytest.fixture
+def postgresql(postgresql_url: str) -> Iterator[Engine]:
+    """Engine on a new, migrated PostgreSQL database."""
+    engine = make_engine(postgresql_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def provisioned(postgresql_url: str) -> Iterator[str]:
+    """URL of a migrated database, for its owner, with the roles made twice and some lines stored."""
+    provision(postgresql_url)
+    yield postgresql_url
+    forget_roles(postgresql_url)
 
 
 @pytest.fixture

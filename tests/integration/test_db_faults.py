@@ -1,6 +1,5 @@
 """What the databases do to us becomes the error that says what to do, and the next try works."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,14 +20,6 @@ from pipeline.formats import FORMATS
 from pipeline.formats.base import Format, Group
 
 BATCH = Batch(Source("12" * 16, "web-1", "/log"), 0, b"secret line\n")
-
-
-@pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[Engine]:
-    """Engine on a new, migrated PostgreSQL database."""
-    engine = make_engine(postgresql_url)
-    yield engine
-    engine.dispose()
 
 
 def other_engine(engine: Engine) -> Engine:

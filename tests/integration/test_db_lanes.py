@@ -24,14 +24,6 @@ BLOCKS = [b"".join(generate_lines(20, seed=seed)) + b"no log line\n" for seed in
 TABLES = {"raw_logs": 21, "clean_records": 20, "rejected_lines": 1}
 
 
-@pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[Engine]:
-    """Engine on a new, migrated PostgreSQL database."""
-    engine = make_engine(postgresql_url)
-    yield engine
-    engine.dispose()
-
-
 def today() -> date:
     """Return the day on which rows are stored now."""
     return datetime.now(UTC).date()

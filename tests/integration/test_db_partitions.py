@@ -2,11 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
 from sqlalchemy import Engine, text
 
 from db.audit import audit
@@ -21,14 +19,6 @@ from pipeline.generate import generate_lines
 KEY = "cd" * 16
 #: A month that no migration has prepared.
 PAST = date(2020, 2, 1)
-
-
-@pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[Engine]:
-    """Engine on a new, migrated PostgreSQL database."""
-    engine = make_engine(postgresql_url)
-    yield engine
-    engine.dispose()
 
 
 def this_month() -> date:

@@ -1,57 +1,23 @@
 """Each PostgreSQL role does its work, and the server refuses everything else."""
 
-import os
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from urllib.parse import urlsplit, urlunsplit
+from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
-from sqlalchemy import text
 
 from db import alerting, overview, partitions, roles
 from db.audit import audit
 from db.detecting import Look
-from db.engine import make_engine, transaction
-from db.lanes import Lane
-from db.retention import UNCOUNTED, expire
+from db.engine import make_engine
+from db.retention import expire
 from db.roles import BEAT, CLEAN, LAKE, MAINTENANCE, READER, ROLES, WEB
 from db.store import CleanStore, LakeStore
 from pipeline.batch import Batch, Source
 from pipeline.detect.rules import load
 from pipeline.errors import ConfigurationError
 from pipeline.report.figures import Period, Selection
-
-#: Roles belong to the whole server: these tests have their own.
-PREFIX = f"test{os.getpid()}"
-LINE = b'192.0.2.1 - ann [01/Mar/2023:00:00:09 +0000] "GET /a HTTP/1.1" 200 12 "-" "curl/8"\n'
-SOURCE = Source("ab" * 16, "web-1", "/var/log/access.log")
-BATCH = Batch(SOURCE, 0, LINE * 3 + b"no request\n")
-
-
-@pytest.fixture
-def provisioned(postgresql_url: str) -> Iterator[str]:
-    """URL of a migrated database, for its owner, with the roles made twice and some lines stored."""
-    for _ in range(2):
-        roles.apply(postgresql_url, PREFIX, {})
-    engine = make_engine(postgresql_url)
-    LakeStore(engine).store(BATCH)
-    CleanStore(engine).store(BATCH)
-    yield postgresql_url
-    with transaction(engine) as connection:
-        for role in ROLES:
-            connection.execute(text(f"DROP OWNED BY {PREFIX}_{role}"))
-            connection.execute(text(f"DROP ROLE {PREFIX}_{role}"))
-    engine.dispose()
-
-
-def as_role(url: str, role: str) -> str:
-    """Return the URL for a role."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{roles.role_name(role, PREFIX)}@{place}"))
-
+from tests.integration.provisioned import BATCH, LINE, PREFIX, SOURCE, as_role
 
 #: Statements of somebody who has taken over a role.
 OPERATIONS = {
@@ -181,85 +147,6 @@ def test_maintenance_looks_and_tells_with_its_own_role(provisioned: str) -> None
     (due,) = alerting.take_due(mender, ["mail"], now)
     alerting.settle(mender, due, None, now)
 
-    for engine in (owner, mender):
-        engine.dispose()
-
-
-def test_maintenance_prepares_months_that_it_does_not_own(provisioned: str) -> None:
-    """The owner's function makes the same partitions as the owner, moves what lies in the default one."""
-    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
-    month = datetime.now(UTC).date().replace(day=1)  # the month that was just prepared by the migration
-    names = [partitions.partition_name(table, month) for table in partitions.TABLES]
-    with transaction(owner) as connection:
-        leaves = text(
-            "SELECT array_agg(name ORDER BY name) FROM "
-            "(SELECT relid::text AS name FROM pg_partition_tree('raw_logs') WHERE isleaf) AS leaves"
-        )
-        made_by_the_owner = connection.execute(leaves).scalar()
-        for table, name in zip(partitions.TABLES, names, strict=True):
-            connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name}"))
-            connection.execute(text(f"INSERT INTO {table} SELECT * FROM {name}"))
-            connection.execute(text(f"DROP TABLE {name}"))
-
-    assert partitions.prepare(mender) == names
-
-    with transaction(owner) as connection:
-        assert connection.execute(leaves).scalar() == made_by_the_owner
-        assert connection.execute(text("SELECT count(*) FROM raw_logs_default")).scalar() == 0
-        assert connection.execute(text(f"SELECT count(*) FROM {names[0]}")).scalar() == 4
-        owners = "SELECT count(DISTINCT relowner) FROM pg_class WHERE relname LIKE 'raw_logs%'"
-        assert connection.execute(text(owners)).scalar() == 1
-    assert partitions.prepare(mender) == partitions.prepare(owner) == []
-    for engine in (owner, mender):
-        engine.dispose()
-
-
-@pytest.mark.parametrize("maker", ["the owner", "the owner's function"])
-def test_pools_load_into_the_lanes_of_months_made_later(provisioned: str, maker: str) -> None:
-    """Whoever makes a month after the roles were made: each pool may name the tables of its lane."""
-    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
-    with transaction(owner) as connection:
-        for table in partitions.TABLES:
-            for month in partitions.months(connection, table):
-                connection.execute(text(f"DROP TABLE {partitions.partition_name(table, month)}"))
-    partitions.prepare(owner if maker == "the owner" else mender)
-
-    for stage, store, table in ((LAKE, LakeStore, "raw_logs"), (CLEAN, CleanStore, "clean_records")):
-        pool, today = make_engine(as_role(provisioned, stage)), datetime.now(UTC).date()
-        with transaction(pool) as connection:
-            assert Lane(stage, "postgresql").enter(connection, today).suffix
-        assert store(pool).store(Batch(SOURCE, BATCH.end, BATCH.block)).new_bytes == len(BATCH.block)
-        with transaction(owner) as connection:
-            home = connection.execute(text(f"SELECT DISTINCT tableoid::regclass::text FROM {table}")).scalar()
-        month = partitions.partition_name(table, today)
-        assert home in [partitions.lane_name(month, lane) for lane in range(partitions.LANES)]
-        pool.dispose()
-    for engine in (owner, mender):
-        engine.dispose()
-
-
-def test_maintenance_drops_past_months_and_no_others(provisioned: str) -> None:
-    """Retention as its role drops a month that it does not own; the functions reach no other table."""
-    owner, mender = make_engine(provisioned), make_engine(as_role(provisioned, MAINTENANCE))
-    past, now = date(2020, 2, 1), datetime.now(UTC)
-    with transaction(owner) as connection:
-        bounds = "FOR VALUES FROM ('2020-02-01') TO ('2020-03-01') PARTITION BY LIST (lane)"
-        connection.execute(text(f"CREATE TABLE raw_logs_2020_02 PARTITION OF raw_logs {bounds}"))
-        connection.execute(text("CREATE TABLE raw_logs_2020_02_3 PARTITION OF raw_logs_2020_02 DEFAULT"))
-        connection.execute(text("UPDATE raw_logs SET stored_on = '2020-02-03'"))
-        connection.execute(text("UPDATE segments SET stored_at = '2020-02-03'"))
-        month = partitions.partition_name("raw_logs", now.date().replace(day=1))
-        for name, day in (("raw_logs", now.date().replace(day=1)), ("segments", past)):
-            connection.execute(text(f"SELECT {partitions.DROP}(:name, :day)"), {"name": name, "day": day})
-
-    done = expire(mender, lambda _, table: 30 if table == "lake" else None)
-    refused = expire(mender, lambda _, table: 30 if table in ("clean", "findings", "drifts") else None)
-
-    assert (done.partitions, done.lines) == (["raw_logs_2020_02"], 4)
-    assert [held.reason for held in refused.held] == [UNCOUNTED]
-    with transaction(owner) as connection:
-        assert connection.execute(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": month}).scalar()
-    assert audit(owner, {SOURCE.key: BATCH.end}, deep=True).complete
     for engine in (owner, mender):
         engine.dispose()
 
